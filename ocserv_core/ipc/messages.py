@@ -1,0 +1,454 @@
+"""Every message between the processes, by pair. Askers and answerers share the message's name:
+`AuthInit` is sent by the worker's `ask_auth_init` and handled by secmod's `answer_auth_init`.
+
+The names in brackets are those of the system description. A message is one MessagePack array that begins with the
+name of its type, sent as one SOCK_SEQPACKET datagram; descriptors ride along where `fds` is said. What a receiver
+permits, and when, stands in its own table (permits.py); what it does not permit ends the sender.
+
+Times are seconds of the wall clock (Unix), since they outlive processes. Addresses are text in canonical form.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..config.session import SessionConfig
+from ..config.user import UserOptions
+from ..model import (
+    CertificateFacts,
+    ClientInfo,
+    Cookie,
+    DisconnectReason,
+    Endpoint,
+    Identity,
+    Lease,
+    SessionId,
+    Traffic,
+)
+
+MAX_MESSAGE = 48 * 1024
+"""Bytes of one message; what may be larger goes by sealed memfd."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """The base of all messages; the tag is the class's name."""
+
+
+# ---- worker → secmod ------------------------------------------------------------------------------------------
+
+
+class Sign(Message, frozen=True):
+    """[SM_CMD_SIGN] Sign with key number `key` of `vhost`. `algorithm` is a name of secmod's table of algorithms;
+    `data` is the digest, or the whole text for Ed25519. Answer: SignReply."""
+
+    vhost: str
+    key: int
+    algorithm: str
+    data: bytes
+
+
+class Decrypt(Message, frozen=True):
+    """[SM_CMD_DECRYPT] Decrypt an RSA premaster secret (PKCS#1 v1.5). Answer: DecryptReply."""
+
+    vhost: str
+    key: int
+    data: bytes
+
+
+class AuthInit(Message, frozen=True):
+    """[SEC_AUTH_INIT] A login begins. `method` is one of the vhost's alternatives ("" = its primary).
+    `certificate` is what the worker verified, None without one. Answer: an AuthReply."""
+
+    vhost: str
+    username: str
+    group: str
+    client: ClientInfo
+    method: str = ""
+    certificate: CertificateFacts | None = None
+
+
+class AuthCont(Message, frozen=True):
+    """[SEC_AUTH_CONT] The answer to an AuthPrompt's question. Answer: an AuthReply."""
+
+    handle: str
+    answer: str
+
+
+class CliStats(Message, frozen=True):
+    """[SEC_CLI_STATS] Cumulative traffic of this connection; `reason` only in the last one, at its end."""
+
+    sid: SessionId
+    traffic: Traffic
+    reason: DisconnectReason | None = None
+
+
+# ---- secmod → worker ------------------------------------------------------------------------------------------
+
+
+class SignReply(Message, frozen=True):
+    """The signature; empty when it was refused, which secmod has logged."""
+
+    signature: bytes
+
+
+class DecryptReply(Message, frozen=True):
+    """The premaster secret; empty when it was refused."""
+
+    data: bytes
+
+
+class AuthPrompt(Message, frozen=True):
+    """[SEC_AUTH_REP] The back end asks. `handle` is the conversation's public name (webvpncontext). `text` is the
+    message above the field ("Login failed.\\nPlease enter your password."), `counter` tells how many different
+    questions came before this one (0 = the first password field)."""
+
+    handle: str
+    text: str
+    counter: int = 0
+    secret: bool = True
+
+
+class AuthGranted(Message, frozen=True):
+    """[SEC_AUTH_REP] Logged in: the session and its cookie."""
+
+    sid: SessionId
+    cookie: Cookie
+    username: str
+    group: str
+
+
+class AuthDenied(Message, frozen=True):
+    """[SEC_AUTH_REP] Not logged in, for good; `text` may be shown to the client. The conversation is over."""
+
+    text: str
+
+
+AuthReply = AuthPrompt | AuthGranted | AuthDenied
+
+
+# ---- worker → main --------------------------------------------------------------------------------------------
+
+
+class AuthCookieRequest(Message, frozen=True):
+    """[AUTH_COOKIE_REQ] CONNECT with a cookie; once per connection. `wants_*`: the families that the client
+    asked for. Answer: AuthCookieReply or AuthCookieRefused."""
+
+    vhost: str
+    cookie: Cookie
+    client: ClientInfo
+    wants_ipv4: bool
+    wants_ipv6: bool
+    certificate: CertificateFacts | None = None
+
+
+class SessionInfo(Message, frozen=True):
+    """[SESSION_INFO] What occtl shows of the connection; repeated when it changes."""
+
+    tls_ciphersuite: str
+    mtu: int
+    client: ClientInfo
+    dtls_cipher: str = ""
+    cstp_compression: str = ""
+    dtls_compression: str = ""
+
+
+class TunMtu(Message, frozen=True):
+    """Set the TUN device's MTU, in bytes of an inner packet."""
+
+    mtu: int
+
+
+class ResumeStore(Message, frozen=True):
+    """Keep TLS 1.2 session data (≤ 4096 bytes) for `session_id` (≤ 32 bytes); bound to vhost and address."""
+
+    vhost: str
+    session_id: bytes
+    data: bytes
+
+
+class ResumeFetch(Message, frozen=True):
+    """Ask for session data. Answer: ResumeReply."""
+
+    vhost: str
+    session_id: bytes
+
+
+class ResumeDelete(Message, frozen=True):
+    """Forget session data."""
+
+    vhost: str
+    session_id: bytes
+
+
+# ---- main → worker --------------------------------------------------------------------------------------------
+
+
+class AuthCookieReply(Message, frozen=True):
+    """[AUTH_COOKIE_REP] The tunnel is ready. fds: the TUN device. `started` is the first login of the session
+    (session-timeout counts from it), `dtls_id` 32 fresh random bytes for this connection."""
+
+    sid: SessionId
+    username: str
+    group: str
+    lease: Lease
+    device: str
+    started: float
+    dtls_id: bytes
+    config: SessionConfig
+
+
+class AuthCookieRefused(Message, frozen=True):
+    """[AUTH_COOKIE_REP] No tunnel: HTTP status 401 (log in again) or 503 (try later; `text` is X-Reason)."""
+
+    status: int
+    text: str
+
+
+class ResumeReply(Message, frozen=True):
+    """Session data, or None."""
+
+    data: bytes | None
+
+
+class SecmodAttach(Message, frozen=True):
+    """secmod was restarted. fds: the worker's new channel to it."""
+
+
+class Terminate(Message, frozen=True):
+    """End the connection: BYE to the client with `reason` and `text`, then exit. In `reconnect` mode no BYE is
+    sent, so that the client comes back with its cookie."""
+
+    reason: DisconnectReason
+    text: str = ""
+    reconnect: bool = False
+
+
+# ---- main → secmod --------------------------------------------------------------------------------------------
+
+
+class Configure(Message, frozen=True):
+    """Prepare this configuration. fds: a sealed memfd with the MessagePack of a ServerConfig.
+    Answer: Configured or ConfigRefused; nothing changes before Commit."""
+
+    generation: int
+
+
+class Commit(Message, frozen=True):
+    """Use the prepared configuration for everything new."""
+
+    generation: int
+
+
+class Discard(Message, frozen=True):
+    """Forget the prepared configuration."""
+
+    generation: int
+
+
+class WorkerAttach(Message, frozen=True):
+    """A worker exists; fds: secmod's end of the channel to it. `sid` where it already carries a session."""
+
+    worker: int
+    remote: Endpoint
+    local: Endpoint
+    sid: SessionId | None = None
+
+
+class SessionOpen(Message, frozen=True):
+    """[SECM_SESSION_OPEN] May this cookie open a tunnel? Repeated by `request` it is answered the same again.
+    Answer: SessionReply."""
+
+    request: int
+    worker: int
+    vhost: str
+    cookie: Cookie
+    remote_ip: str
+    client: ClientInfo
+    certificate: CertificateFacts | None = None
+
+
+class SessionLeased(Message, frozen=True):
+    """The addresses that the session got, so that it gets them again after a restart."""
+
+    sid: SessionId
+    lease: Lease
+
+
+class SessionClose(Message, frozen=True):
+    """[SECM_SESSION_CLOSE] A connection of the session ended. `traffic` is exact (from the shared page).
+    `reason` is main's knowledge; the worker's own last word goes before UNSPECIFIED. Answer: FinalStats."""
+
+    request: int
+    worker: int
+    sid: SessionId
+    traffic: Traffic
+    reason: DisconnectReason
+
+
+class OpenSessions(Message, frozen=True):
+    """[replay after a restart of secmod] The sessions whose tunnels are up. Sent in parts; the last says so."""
+
+    sids: tuple[SessionId, ...]
+    last: bool
+
+
+class ListSessions(Message, frozen=True):
+    """All sessions that secmod knows. Answer: SessionList (parts)."""
+
+    request: int
+
+
+class Revoke(Message, frozen=True):
+    """Forget the session and its cookie, now."""
+
+    sid: SessionId
+
+
+# ---- secmod → main --------------------------------------------------------------------------------------------
+
+
+class Configured(Message, frozen=True):
+    """Everything of the configuration that is secmod's is ready. `groups` holds, by vhost, the groups that its
+    back ends found (auto-select-group)."""
+
+    generation: int
+    groups: dict[str, tuple[str, ...]] = {}
+
+
+class ConfigFault(msgspec.Struct, frozen=True, array_like=True):
+    """One error of a configuration, as ConfigError has it."""
+
+    message: str
+    file: str
+    line: int
+
+
+class ConfigRefused(Message, frozen=True):
+    """The configuration cannot be used, and why."""
+
+    generation: int
+    faults: tuple[ConfigFault, ...]
+
+
+class SessionReply(Message, frozen=True):
+    """[SECM_SESSION_REPLY] `refused` empty: the session is opened, with the user's additional configuration.
+    Otherwise `refused` says why, and `status` is what the client is answered (401 or 503)."""
+
+    request: int
+    refused: str = ""
+    status: int = 0
+    sid: SessionId = SessionId("")
+    identity: Identity | None = None
+    login_ip: str = ""
+    started: float = 0.0
+    lease: Lease = Lease()
+    overlay: UserOptions | None = None
+
+
+class FinalStats(Message, frozen=True):
+    """[SECM_CLI_STATS] The connection is accounted: its reason, and whether the cookie still lives."""
+
+    request: int
+    sid: SessionId
+    traffic: Traffic
+    reason: DisconnectReason
+    cookie_lives: bool
+
+
+class DisconnectSession(Message, frozen=True):
+    """End this session's tunnel (revoked elsewhere, out of quota, asked by a back end)."""
+
+    sid: SessionId
+    reason: DisconnectReason
+    text: str = ""
+
+
+class SecmodStats(Message, frozen=True):
+    """Counters since secmod's start; sent after each login that ended and before FinalStats."""
+
+    sessions: int
+    auth_failures: int
+    auth_successes: int
+    auth_seconds_total: float
+    auth_seconds_max: float
+
+
+class SessionRow(msgspec.Struct, frozen=True, array_like=True):
+    """A session as `occtl show sessions` lists it. `expires` is 0 while it is in use."""
+
+    sid: SessionId
+    vhost: str
+    username: str
+    group: str
+    user_agent: str
+    remote_ip: str
+    created: float
+    expires: float
+    in_use: int
+
+
+class SessionList(Message, frozen=True):
+    """A part of the answer to ListSessions."""
+
+    request: int
+    rows: tuple[SessionRow, ...]
+    last: bool
+
+
+# ---- main ↔ nursery -------------------------------------------------------------------------------------------
+
+
+class Spawn(Message, frozen=True):
+    """main → nursery: fork a worker. fds: the client's connection, the worker's channel to main, its channel to
+    secmod, the page of counters (4096 bytes, memfd)."""
+
+    worker: int
+    remote: Endpoint
+    local: Endpoint
+
+
+class NurseryReady(Message, frozen=True):
+    """nursery → main: the code is loaded, the configuration read, privileges are gone."""
+
+    generation: int
+
+
+class NurseryRefused(Message, frozen=True):
+    """nursery → main: the configuration cannot be served; it exits."""
+
+    generation: int
+    faults: tuple[ConfigFault, ...]
+
+
+class Spawned(Message, frozen=True):
+    """nursery → main: the worker runs."""
+
+    worker: int
+    pid: int
+
+
+class SpawnFailed(Message, frozen=True):
+    """nursery → main: no worker could be forked; the connection is closed."""
+
+    worker: int
+    error: str
+
+
+class Exited(Message, frozen=True):
+    """nursery → main: a worker ended. `status` is an exit status (≥ 0) or minus the signal that ended it."""
+
+    pid: int
+    status: int
+
+
+FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | CliStats
+FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied
+FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete
+FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
+FromMainToSecmod = (
+    Configure | Commit | Discard | WorkerAttach | SessionOpen | SessionLeased | SessionClose | OpenSessions
+    | ListSessions | Revoke
+)
+FromSecmodToMain = Configured | ConfigRefused | SessionReply | FinalStats | DisconnectSession | SecmodStats | SessionList
+FromMainToNursery = Spawn
+FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited

@@ -1,0 +1,93 @@
+"""Logging in the levels of the C server: one line an event, with process, user and client.
+
+Each process calls `open_log` once; modules use `logging.getLogger(__name__)` and the level names below. Errors,
+warnings and notices are always written; INFO needs `log-level` 2, DEBUG 3, HTTP 4, TRANSFER 5, SENSITIVE 8, TLS 9.
+Cookies, passwords and keys are written at no level.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+
+NOTICE = 25
+HTTP = 9
+TRANSFER = 8
+SENSITIVE = 5
+TLS = 4
+
+_BY_LOG_LEVEL = ((9, TLS), (8, SENSITIVE), (5, TRANSFER), (4, HTTP), (3, logging.DEBUG), (2, logging.INFO))
+
+_SYSLOG_PRIORITY = {
+    logging.CRITICAL: "crit",
+    logging.ERROR: "err",
+    logging.WARNING: "warning",
+    NOTICE: "notice",
+    logging.INFO: "info",
+}
+
+for _level, _name in ((NOTICE, "NOTICE"), (HTTP, "HTTP"), (TRANSFER, "TRANSFER"), (SENSITIVE, "SENSITIVE"), (TLS, "TLS")):
+    logging.addLevelName(_level, _name)
+
+
+def threshold(log_level: int) -> int:
+    """The lowest logging level that is written at ocserv's `log-level` (0–9)."""
+    for minimum, level in _BY_LOG_LEVEL:
+        if log_level >= minimum:
+            return level
+    return NOTICE
+
+
+class Prefix:
+    """Who speaks, in the C server's form: `worker[alice]: 192.0.2.7 `. Changed as more becomes known."""
+
+    def __init__(self, process: str) -> None:
+        self.process = process
+        self.user = ""
+        self.client = ""
+
+    def __str__(self) -> str:
+        user = f"[{self.user}]" if self.user else ""
+        client = f" {self.client}" if self.client else ""
+        return f"ocserv-{self.process}{user}:{client} "
+
+
+class _OneLine(logging.Formatter):
+    """Keeps an event on one line, and what a client sent from forging another."""
+
+    def __init__(self, prefix: Prefix) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"{self._prefix}{super().format(record)}"
+        return "".join(c if c.isprintable() else {"\n": " | ", "\t": " "}.get(c, "?") for c in text)
+
+
+class _Syslog(logging.handlers.SysLogHandler):
+    def mapPriority(self, levelName: str) -> str:  # noqa: N802, N803 (the standard library's names)
+        level = logging.getLevelName(levelName)
+        return _SYSLOG_PRIORITY.get(level, "debug")
+
+
+def open_log(process: str, log_level: int, *, syslog_facility: str = "", stderr: bool = True) -> Prefix:
+    """Send this process's log to stderr, to syslog, or to both. Returns the prefix, to be filled in.
+
+    process: "main", "sm", "nursery" or "worker". syslog_facility: empty for no syslog.
+    """
+    prefix = Prefix(process)
+    formatter = _OneLine(prefix)
+    handlers: list[logging.Handler] = []
+    if stderr:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    if syslog_facility:
+        handler = _Syslog("/dev/log", facility=syslog_facility)
+        handler.ident = "ocserv: "
+        handlers.append(handler)
+    for handler_ in handlers:
+        handler_.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = handlers
+    root.setLevel(threshold(log_level))
+    return prefix

@@ -1,0 +1,132 @@
+"""The shared nouns: plain frozen values that cross the borders of rooms and processes.
+
+They are msgspec structs, so that each can travel in a message, lie in a table that survives an upgrade, or be
+stored, without being written out a second time.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType
+
+import msgspec
+
+SessionId = NewType("SessionId", str)
+"""28 characters of base64url, random, public: names a session in logs, occtl and accounting; opens nothing."""
+
+Cookie = NewType("Cookie", str)
+"""43 characters of base64url without padding, 32 random bytes: the only credential of CONNECT. Never logged."""
+
+DEFAULT_VHOST = "default"
+"""The name of the part of a configuration that stands before the first section."""
+
+
+def short(sid: SessionId) -> str:
+    """The first six characters, as logs and occtl show a session."""
+    return sid[:6]
+
+
+class DisconnectReason(enum.IntEnum):
+    """Why a session's connection ended. Values are our own; `text` is what occtl and the log show."""
+
+    UNSPECIFIED = 0
+    USER = 1
+    TEMPORARY = 2
+    SERVER = 3
+    IDLE_TIMEOUT = 4
+    DPD_TIMEOUT = 5
+    ERROR = 6
+    SESSION_TIMEOUT = 7
+    HEALTH_PROBE = 8
+
+    @property
+    def text(self) -> str:
+        """The words of the C server for this reason."""
+        return _REASON_TEXTS[self]
+
+
+_REASON_TEXTS = {
+    DisconnectReason.UNSPECIFIED: "unspecified",
+    DisconnectReason.USER: "user disconnected",
+    DisconnectReason.TEMPORARY: "anyconnect client disconnected",
+    DisconnectReason.SERVER: "server disconnected",
+    DisconnectReason.IDLE_TIMEOUT: "idle timeout",
+    DisconnectReason.DPD_TIMEOUT: "DPD timeout",
+    DisconnectReason.ERROR: "unspecified error",
+    DisconnectReason.SESSION_TIMEOUT: "session timeout",
+    DisconnectReason.HEALTH_PROBE: "TCP health probe",
+}
+
+
+class Endpoint(msgspec.Struct, frozen=True, array_like=True):
+    """One end of a connection: an address in its canonical text, and a port."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+class ClientInfo(msgspec.Struct, frozen=True, array_like=True):
+    """What a client says of itself in its headers: for logs, scripts and occtl; nothing may depend on it.
+
+    Each text is cut to 63 bytes and cleaned of control characters by the worker that read it.
+    """
+
+    user_agent: str = ""
+    hostname: str = ""
+    device_type: str = ""
+    device_platform: str = ""
+
+
+class CertificateFacts(msgspec.Struct, frozen=True, array_like=True):
+    """What the worker verified of a client certificate."""
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who was authenticated: what a back end returns, and what the session store keeps.
+
+    `attributes` is plain data that a back end must know later (Class, Framed-IP-Address …); it is kept with the
+    session and handed to every later hook, so that no plugin needs a memory of its own.
+    """
+
+    username: str
+    group: str = ""
+    groups: tuple[str, ...] = ()
+    attributes: dict[str, str | int | bytes | list[str] | list[bytes]] = {}
+
+
+class AddressPair(msgspec.Struct, frozen=True, array_like=True):
+    """The two ends of a tunnel in one family. `prefix` is the client's: its mask (IPv4), its subnet (IPv6)."""
+
+    local: str
+    remote: str
+    prefix: int
+
+
+class Lease(msgspec.Struct, frozen=True, array_like=True):
+    """The addresses of one session; a family that it does not have is None."""
+
+    ipv4: AddressPair | None = None
+    ipv6: AddressPair | None = None
+
+
+class Traffic(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes and packets inside the tunnel since it was opened. rx is from the client, tx to the client."""
+
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_packets: int = 0
+    tx_packets: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.rx_bytes + other.rx_bytes,
+            self.tx_bytes + other.tx_bytes,
+            self.rx_packets + other.rx_packets,
+            self.tx_packets + other.tx_packets,
+        )
