@@ -27,7 +27,13 @@ _SYSLOG_PRIORITY = {
     logging.INFO: "info",
 }
 
-for _level, _name in ((NOTICE, "NOTICE"), (HTTP, "HTTP"), (TRANSFER, "TRANSFER"), (SENSITIVE, "SENSITIVE"), (TLS, "TLS")):
+for _level, _name in (
+    (NOTICE, "NOTICE"),
+    (HTTP, "HTTP"),
+    (TRANSFER, "TRANSFER"),
+    (SENSITIVE, "SENSITIVE"),
+    (TLS, "TLS"),
+):
     logging.addLevelName(_level, _name)
 
 

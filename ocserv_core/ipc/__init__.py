@@ -1,9 +1,9 @@
 """Where processes meet: the messages, who may send which when, and the sockets that carry them.
 
-    messages.py        every message between main, secmod, nursery and workers
-    control.py         occtl's requests and replies
-    permits.py         the tables of what a receiver allows, by phase
-    channel.py         a blocking end (workers, nursery)
-    async_channel.py   the same on an event loop (main, secmod)
-    memfd.py           what is too large for a message, sealed
+messages.py        every message between main, secmod, nursery and workers
+control.py         occtl's requests and replies
+permits.py         the tables of what a receiver allows, by phase
+channel.py         a blocking end (workers, nursery)
+async_channel.py   the same on an event loop (main, secmod)
+wire.py            how a message lies in a datagram; both channels use it
 """

@@ -446,9 +446,19 @@ FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthD
 FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete
 FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (
-    Configure | Commit | Discard | WorkerAttach | SessionOpen | SessionLeased | SessionClose | OpenSessions
-    | ListSessions | Revoke
+    Configure
+    | Commit
+    | Discard
+    | WorkerAttach
+    | SessionOpen
+    | SessionLeased
+    | SessionClose
+    | OpenSessions
+    | ListSessions
+    | Revoke
 )
-FromSecmodToMain = Configured | ConfigRefused | SessionReply | FinalStats | DisconnectSession | SecmodStats | SessionList
+FromSecmodToMain = (
+    Configured | ConfigRefused | SessionReply | FinalStats | DisconnectSession | SecmodStats | SessionList
+)
 FromMainToNursery = Spawn
 FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited

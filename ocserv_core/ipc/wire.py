@@ -1,0 +1,115 @@
+"""How a message lies in a datagram: used by both kinds of channel; knows no socket's waiting.
+
+A datagram is one MessagePack array. What is longer than MAX_MESSAGE goes into a sealed memfd, and the datagram is
+the one byte LARGE (a byte that MessagePack never uses), the memfd being the last of its descriptors. Only an end
+that trusts its peer accepts such a datagram.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from ..errors import PeerLost, PeerViolation
+from ..system.memfd import read_sealed, sealed_memfd
+from .messages import MAX_MESSAGE, Message
+from .permits import close_all
+
+In = TypeVar("In")
+
+LARGE = b"\xc1"
+MAX_LARGE = 16 * 1024 * 1024
+MAX_FDS = 8
+
+_ENCODER = msgspec.msgpack.Encoder()
+_FD_BYTES = array.array("i").itemsize
+
+
+class Received(Generic[In]):
+    """A message and the descriptors that came with it; whoever handles it owns them."""
+
+    __slots__ = ("fds", "message")
+
+    def __init__(self, message: In, fds: list[int]) -> None:
+        self.message = message
+        self.fds = fds
+
+
+class Wire(Generic[In]):
+    """Encodes any message, decodes those of one union (`FromWorkerToMain`, …)."""
+
+    def __init__(self, incoming: Any, *, accept_large: bool) -> None:
+        self._decoder = msgspec.msgpack.Decoder(incoming)
+        self._accept_large = accept_large
+
+    def send(self, sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
+        """One sendmsg. BlockingIOError where the peer's queue is full, PeerLost where it is gone."""
+        data = _ENCODER.encode(message)
+        if len(data) <= MAX_MESSAGE:
+            _sendmsg(sock, data, fds)
+            return
+        large = sealed_memfd("message", data)
+        try:
+            _sendmsg(sock, LARGE, [*fds, large])
+        finally:
+            os.close(large)
+
+    def receive(self, sock: socket.socket) -> Received[In]:
+        """One recvmsg. BlockingIOError where nothing is there, PeerLost at the end, PeerViolation for nonsense."""
+        data, fds = _recvmsg(sock)
+        try:
+            if data == LARGE:
+                data = self._read_large(fds)
+            return Received(cast("In", self._decoder.decode(data)), fds)
+        except msgspec.DecodeError as error:
+            close_all(fds)
+            raise PeerViolation(f"undecodable message: {error}") from None
+        except PeerViolation:
+            close_all(fds)
+            raise
+
+    def _read_large(self, fds: list[int]) -> bytes:
+        if not (self._accept_large and fds):
+            raise PeerViolation("a large message is not permitted from this peer")
+        fd = fds.pop()
+        try:
+            return read_sealed(fd, MAX_LARGE)
+        finally:
+            os.close(fd)
+
+
+def _sendmsg(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    try:
+        sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+    except (BrokenPipeError, ConnectionResetError):
+        raise PeerLost("the peer closed its channel") from None
+
+
+def _recvmsg(sock: socket.socket) -> tuple[bytes, list[int]]:
+    try:
+        data, ancillary, flags, _ = sock.recvmsg(
+            MAX_MESSAGE + 1, socket.CMSG_SPACE(MAX_FDS * _FD_BYTES), socket.MSG_CMSG_CLOEXEC
+        )
+    except ConnectionResetError:
+        raise PeerLost("the peer closed its channel") from None
+    fds = [fd for level, kind, payload in ancillary for fd in _descriptors(level, kind, payload)]
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close_all(fds)
+        raise PeerViolation("a message was longer than permitted")
+    if not data:
+        close_all(fds)
+        raise PeerLost("the peer closed its channel")
+    return data, fds
+
+
+def _descriptors(level: int, kind: int, payload: bytes) -> array.array[int]:
+    found = array.array("i")
+    if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+        found.frombytes(payload[: len(payload) - len(payload) % _FD_BYTES])
+    return found
