@@ -1,0 +1,16 @@
+"""The plugin door. Built-ins enter by it like a stranger's distribution; there is no other.
+
+    hookspecs.py   what may be hooked: each spec says process, thread, when, and what is guaranteed
+    backends.py    the words of a back end: Prompt, Login, Denied …
+    manager.py     the strict loader: only what the configuration names, and an error for anything odd
+
+A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identity, Prompt, hookimpl`.
+"""
+
+from __future__ import annotations
+
+from ..model import Identity
+from .backends import Ask, BackendContext, Denied, Login, OptionError, Prompt
+from .hookspecs import API, hookimpl
+
+__all__ = ["API", "Ask", "BackendContext", "Denied", "Identity", "Login", "OptionError", "Prompt", "hookimpl"]

@@ -1,0 +1,46 @@
+"""The password file of ocpasswd: `user:group1,group2:hash`, one user a line; pure, plain.py reads the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+MAX_NAME = 63
+MAX_GROUPS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One user. `stored` is what crypt(3) is asked to verify against; empty: no password set."""
+
+    username: str
+    groups: tuple[str, ...]
+    stored: str = field(repr=False)
+
+
+def parse_passwd(text: str) -> list[Entry]:
+    """The entries in the order of the file. Lines without two colons (comments, blanks) are skipped."""
+    return [entry for line in text.splitlines() if (entry := _parse_line(line)) is not None]
+
+
+def find(entries: Iterable[Entry], username: str) -> Entry | None:
+    """The first entry of that exact name: the first match wins."""
+    return next((entry for entry in entries if entry.username == username), None)
+
+
+def groups_of(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Every group of the file, in the order of first appearance."""
+    return tuple(dict.fromkeys(group for entry in entries for group in entry.groups))[:MAX_GROUPS]
+
+
+def _parse_line(line: str) -> Entry | None:
+    fields = line.rstrip("\r\n").split(":")
+    if len(fields) < 3 or not fields[0]:
+        return None
+    return Entry(fields[0][:MAX_NAME], _parse_groups(fields[1]), fields[2].strip())
+
+
+def _parse_groups(text: str) -> tuple[str, ...]:
+    """One character ("*") means no group, as the C server reads it."""
+    names = (name.strip() for name in text.split(","))
+    return tuple(name for name in names if len(name) > 1)[:MAX_GROUPS]

@@ -1,0 +1,70 @@
+"""`plain[passwd=FILE]`: passwords in a file that ocpasswd writes. The file is read at each login, so that an
+edit counts at once; an unknown user costs the same time as a wrong password."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from ..plugin import Ask, BackendContext, Denied, Identity, Login, OptionError, Prompt, hookimpl
+from ..system.crypt import verify
+from .passwdfile import Entry, find, groups_of, parse_passwd
+
+_log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Passwords per login, as the C server allows."""
+
+MAX_FILE = 64 * 1024 * 1024
+
+_FIRST = "Please enter your password."
+_AGAIN = "Login failed.\nPlease enter your password."
+
+_NOBODY = Entry("", (), "$5$nobody.at.home..$9uXkMIbEbDQ8vMFUBZ2gnnAYoBVzWM9sUJSbGqmWjY7")
+"""Hashed against when the file has nobody to be mistaken for."""
+
+
+class PlainAuth:
+    """The back end. Options: `passwd` (mandatory), the path of the password file."""
+
+    ocserv_api = (1, 0)
+
+    def __init__(self, options: Mapping[str, str], _context: BackendContext) -> None:
+        unknown = sorted(set(options) - {"passwd"})
+        if unknown:
+            raise OptionError(f"unknown option '{unknown[0]}'; there is passwd=FILE")
+        if not options.get("passwd"):
+            raise OptionError("passwd=FILE is missing, the file that ocpasswd writes")
+        self._path = options["passwd"]
+
+    @hookimpl
+    async def ocserv_authenticate(self, login: Login, ask: Ask) -> Identity:
+        """Asks for the password up to three times."""
+        for attempt in range(TRIES):
+            password = await ask(Prompt(_AGAIN if attempt else _FIRST, again=attempt > 0))
+            entry = await asyncio.to_thread(self._verify, login.username, password)
+            if entry is not None:
+                return Identity(entry.username, entry.groups[0] if entry.groups else "", entry.groups)
+        raise Denied("Login failed.")
+
+    @hookimpl
+    def ocserv_groups(self) -> tuple[str, ...]:
+        """Every group that the file names."""
+        return groups_of(self._read())
+
+    def _verify(self, username: str, password: str) -> Entry | None:
+        entries = self._read()
+        entry = find(entries, username)
+        candidate = entry or next((other for other in entries if other.stored.startswith("$")), _NOBODY)
+        matches = verify(password.encode(), candidate.stored or _NOBODY.stored)
+        # An empty hash would let anybody in without a password: refused here, as docs/deviations.md says.
+        return entry if entry is not None and entry.stored and matches else None
+
+    def _read(self) -> list[Entry]:
+        try:
+            with open(self._path, encoding="utf-8", errors="surrogateescape") as file:
+                return parse_passwd(file.read(MAX_FILE))
+        except OSError as error:
+            _log.error("plain: cannot read %s: %s", self._path, error.strerror)
+            return []

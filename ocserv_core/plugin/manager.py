@@ -1,0 +1,139 @@
+"""The strict loader. stevedore imports only the entry points that the configuration names, in its order; pluggy
+calls them, one manager per vhost. Whatever is odd is an error at start with file:line: a name that is not
+installed or installed twice, a class that does not load, another API major, an unknown option or hook.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pluggy
+from stevedore import NamedExtensionManager
+from stevedore.extension import error_on_conflict
+
+from ..config.values import BackendSpec
+from ..errors import ConfigError
+from .backends import BackendContext, OptionError
+from .hookspecs import API, PROJECT, AuthSpecs
+
+_log = logging.getLogger(__name__)
+
+DISTRIBUTIONS = {
+    ("ocserv.auth", "pam"): "ocserv-auth-pam",
+    ("ocserv.auth", "gssapi"): "ocserv-auth-gssapi",
+    ("ocserv.auth", "certificate"): "ocserv-auth-cert",
+    ("ocserv.auth", "ldap"): "ocserv-auth-ldap",
+    ("ocserv.auth", "radius"): "ocserv-acct-radius",
+    ("ocserv.acct", "radius"): "ocserv-acct-radius",
+    ("ocserv.acct", "pam"): "ocserv-auth-pam",
+}
+"""Our own distributions: for these alone an error names the command that installs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A back end that is loaded: its name in the configuration, and the object that implements the hooks."""
+
+    name: str
+    spec: BackendSpec
+    implementation: object
+
+
+def new_manager() -> pluggy.PluginManager:
+    """An empty manager that knows every spec."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(AuthSpecs)
+    return manager
+
+
+def load(manager: pluggy.PluginManager, group: str, specs: Sequence[BackendSpec], vhost: str) -> tuple[Plugin, ...]:
+    """Load the back ends that `specs` name from the entry-point group `group` into `manager`.
+
+    Raises ConfigError for the first thing that is wrong, at the line of its spec.
+    """
+    extensions = _find(group, specs)
+    return tuple(_register(manager, group, spec, extensions[spec.name], vhost) for spec in specs)
+
+
+def seal(manager: pluggy.PluginManager) -> None:
+    """After the last `load`: refuse hooks that no spec knows (a misspelt name would be silently dead)."""
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise ConfigError(f"{error}") from None
+
+
+def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
+    if not specs:
+        return {}
+    # stevedore would keep a cache of entry points below $XDG_CACHE_HOME; root keeps nothing anybody may write.
+    os.environ["XDG_CACHE_HOME"] = "/nonexistent"
+    names = list(dict.fromkeys(spec.name for spec in specs))
+    found = NamedExtensionManager(
+        group,
+        names,
+        name_order=True,
+        conflict_resolver=error_on_conflict,
+        on_missing_entrypoints_callback=_missing(group, specs),
+        on_load_failure_callback=_load_failure(group, specs),
+    )
+    return {extension.name: extension.plugin for extension in found.extensions}
+
+
+def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[set[str]], NoReturn]:
+    def fail(names: set[str]) -> NoReturn:
+        spec = next(spec for spec in specs if spec.name in names)
+        installed = sorted({entry.name for entry in importlib.metadata.entry_points(group=group)})
+        distribution = DISTRIBUTIONS.get((group, spec.name))
+        advice = f"; try: pip install {distribution}" if distribution else ""
+        kind = group.partition(".")[2]
+        raise ConfigError(
+            f"the {kind} back end '{spec.name}' is not installed (installed: {', '.join(installed) or 'none'}){advice}",
+            spec.file,
+            spec.line,
+        )
+
+    return fail
+
+
+def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[object, Any, BaseException], NoReturn]:
+    def fail(_manager: object, entry: Any, error: BaseException) -> NoReturn:
+        spec = next(spec for spec in specs if spec.name == entry.name)
+        raise ConfigError(
+            f"the back end '{entry.name}' of {group} ({entry.value}) cannot be loaded: {error!r}", spec.file, spec.line
+        ) from error
+
+    return fail
+
+
+def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, vhost: str) -> Plugin:
+    _check_api(spec, getattr(factory, "ocserv_api", None))
+    try:
+        implementation = factory(dict(spec.options), BackendContext(vhost=vhost, name=spec.name))
+    except OptionError as error:
+        raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
+    authenticate = getattr(implementation, "ocserv_authenticate", None)
+    if authenticate is not None and not inspect.iscoroutinefunction(authenticate):
+        raise ConfigError(f"{spec.name}: ocserv_authenticate must be an `async def`", spec.file, spec.line)
+    try:
+        manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
+    except pluggy.PluginValidationError as error:
+        raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
+    return Plugin(spec.name, spec, implementation)
+
+
+def _check_api(spec: BackendSpec, wanted: tuple[int, int] | None) -> None:
+    offered = ".".join(map(str, API))
+    if wanted is None or wanted[0] != API[0]:
+        asked = ".".join(map(str, wanted)) if wanted else "none"
+        raise ConfigError(
+            f"{spec.name}: written for plugin API {asked}, this server offers {offered}", spec.file, spec.line
+        )
+    if wanted[1] > API[1]:
+        _log.warning("%s: written for plugin API %s.%s, newer than %s", spec.name, *wanted, offered)
