@@ -1,0 +1,16 @@
+"""The bridge between client and TUN: TLS by GnuTLS, and the pump that moves packets. One kind of I/O, no policy.
+
+tls.py        one TLS connection as a worker sees it: handshake, HTTP bytes, names in the client's certificate
+context.py    what all connections share: credentials and priorities by vhost, loaded once before the fork
+callbacks.py  what GnuTLS asks back: signatures, the vhost of a ClientHello, resumption, verification
+pump.py       the tunnel after CONNECT: events up, control frames down; packets never enter Python
+errors.py     what can go wrong with TLS, and how a GnuTLS return value becomes an exception
+_native       the extension: GnuTLS as cffi sees it, and our C
+
+native/build.py      builds _native; cdef.h is what Python sees of it
+native/transport.c   a socket under GnuTLS: deadlines, whole records, secrets for KeyUpdate
+native/record.c      TLS 1.2 and 1.3 records with AEAD suites, sealed and opened
+native/upstream.c    client → TUN, in the packet's order
+native/downstream.c  TUN → client, in the packet's order
+native/pump.c        the poll loop round the two
+"""
