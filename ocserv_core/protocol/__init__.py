@@ -1,0 +1,20 @@
+"""What is said between client and server: bytes in, values and bytes out. No socket, no clock, no randomness.
+
+    http1.py        requests and responses of HTTP/1.1, strictly        RequestReader, build_response
+    authxml.py      the bodies that clients post                        parse_auth_body
+    forms.py        the XML documents that we answer                    build_login_form, build_success …
+    cookie.py       webvpn, webvpncontext, webvpnc                      parse_cookies, build_…
+    clients.py      what a client is, by its own words                  classify, parse_client
+    groups.py       the group list and what a client chose of it        GroupList
+    pages.py        the fixed URLs that clients probe, and refusals     find_page, build_refusal
+    login_words.py  settings, facts and commands of a login             Send, AskInit, OpenTunnel …
+    login.py        the login as one table of transitions               Login
+    connect.py      the headers of CONNECT                              parse_connect
+    mtu.py          how large an inner packet may be                    link_mtu, cstp_data_mtu
+    offer.py        the answer to CONNECT, one line a header            build_offer
+    cstp.py         frames of the tunnel and BYE                        build_frame, parse_record, read_bye
+    liveness.py     DPD, idle, session time, rekey: deadlines           Liveness
+
+Only the worker imports this room (main, later, udp_peek.py). Whatever a client sends raises nothing but
+ClientError.
+"""

@@ -1,0 +1,133 @@
+"""The words of a login: what it is told, what it asks for, and what it knows of its vhost and connection.
+
+`Login` (login.py) takes and gives these; the worker carries the commands out. The replies are described by shape
+alone, so that the messages of ipc/ fit without being imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..model import CertificateFacts, ClientInfo
+from .connect import ConnectRequest
+
+PRIMARY = ""
+"""The name of a vhost's primary method in AuthInit."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOption:
+    """One line of the group list: the value that is sent back, and what the user sees."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettings:
+    """What a login needs of its vhost. `methods`: the primary set of method names first, then the alternatives.
+
+    `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
+    `profile` is the user profile's exact content; `included_headers` are whole header lines.
+    """
+
+    vhost: str
+    methods: tuple[tuple[str, ...], ...] = (("plain",),)
+    banner: str = ""
+    pre_login_banner: str = ""
+    groups: tuple[GroupOption, ...] = ()
+    default_group: str = ""
+    select_group_by_url: bool = False
+    cookie_timeout: int = 300
+    included_headers: tuple[str, ...] = ()
+    profile: bytes | None = field(default=None, repr=False)
+    profile_name: str = "profile.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What the handshake found. `server_certificate_sha1` is that of the certificate really presented (DER,
+    upper-case hex); `certificate` is None where the client presented none."""
+
+    server_certificate_sha1: str = ""
+    certificate: CertificateFacts | None = None
+
+
+# ---- commands: what the worker is to do, in their order ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write these bytes to the client."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskInit:
+    """Ask secmod to begin a conversation (AuthInit), and hand its reply to the login."""
+
+    vhost: str
+    username: str
+    group: str
+    client: ClientInfo
+    method: str = PRIMARY
+    certificate: CertificateFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskCont:
+    """Give secmod the answer to its question (AuthCont), and hand its reply to the login."""
+
+    handle: str
+    answer: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTunnel:
+    """Ask main for the tunnel (AuthCookieRequest). On success the login is over; else `on_connect_refused`."""
+
+    request: ConnectRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection; `reason` is for the log."""
+
+    reason: str
+
+
+Command = Send | AskInit | AskCont | OpenTunnel | Close
+
+
+# ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied) --------------------------
+
+
+class Prompt(Protocol):
+    """The back end asks."""
+
+    @property
+    def handle(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def counter(self) -> int: ...
+    @property
+    def secret(self) -> bool: ...
+
+
+class Granted(Protocol):
+    """Logged in. `cookie` opens the tunnel."""
+
+    @property
+    def cookie(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+
+
+class Denied(Protocol):
+    """Not logged in, for good."""
+
+    @property
+    def text(self) -> str: ...
