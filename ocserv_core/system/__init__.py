@@ -1,0 +1,16 @@
+"""The kernel, one kind of request per module. No policy: what is asked is done, or one clear line says why not.
+
+    libc.py      the few calls that Python has no name for: prctl, mount, pivot_root, capset
+    process.py   this process (title, limits, parent's death) and the starting of a sibling
+    isolate.py   what nursery and worker do to themselves for ever
+    daemon.py    background, pid file, readiness for systemd
+    statedir.py  the locked state folder
+    memfd.py     sealed memfds for configuration; the shared page of counters
+    sockets.py   listeners, the control socket, what a connection tells of itself
+    tun.py       TUN devices by ioctl
+    netlink.py   addresses, routes, MTU (main only: it alone imports pyroute2)
+    crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
+
+`StartError` is raised where the server cannot start on this machine, `StateError` for the state folder,
+`SystemFailure` where the kernel refused what one client needed.
+"""
