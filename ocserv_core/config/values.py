@@ -103,7 +103,7 @@ def text_of(says: str, limit: int = 4096) -> Syntax:
 
     def parse(text: str) -> str:
         if len(text.encode()) > limit:
-            raise ValueError(f"is longer than {limit} bytes")
+            raise ValueError(f"is {len(text.encode())} bytes long; at most {limit} are possible")
         return text
 
     return Syntax(says, parse)
