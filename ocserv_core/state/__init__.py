@@ -1,0 +1,10 @@
+"""The server's tables, as pure data: no clock, no randomness, no I/O. `now` and random bytes are arguments.
+
+    ip_pool.py      which session has which address (main)
+    sessions.py     logical sessions and the life of their cookies (secmod)
+    resumption.py   TLS 1.2 session data, so that a client may resume (main)
+    totals.py       the statistics of `show status` (main)
+
+Each table can be written out as plain msgspec structs and read back, by another process or version.
+Times are Unix seconds of the wall clock, since these tables outlive processes.
+"""

@@ -6,6 +6,7 @@ of the command is the truth.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -33,10 +34,8 @@ class Readiness:
     def _report(self, word: bytes) -> None:
         if self._fd < 0:
             return
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the command was interrupted meanwhile; the server goes on
             os.write(self._fd, word)
-        except BrokenPipeError:
-            pass  # the command was interrupted meanwhile; the server goes on
         os.close(self._fd)
         self._fd = -1
 

@@ -34,7 +34,7 @@ class StateDir:
     @property
     def sessions(self) -> str:
         """The session store, written by secmod."""
-        return os.path.join(self.path, "sessions.db")
+        return os.path.join(self.path, "sessions.sqlite")
 
     @property
     def spool(self) -> str:
