@@ -1,6 +1,7 @@
 """The server's tables, as pure data: no clock, no randomness, no I/O. `now` and random bytes are arguments.
 
-    ip_pool.py      which session has which address (main)
+    ip_pool.py      which session has which addresses: the pools of all vhosts (main)
+    family_pool.py  one network's addresses, and their choice
     sessions.py     logical sessions and the life of their cookies (secmod)
     resumption.py   TLS 1.2 session data, so that a client may resume (main)
     totals.py       the statistics of `show status` (main)

@@ -1,257 +1,25 @@
-"""Which session has which address: pools of IPv4 addresses and of IPv6 subnets.
+"""Which session has which addresses: a vhost's networks, and the registry of all pools.
 
-main asks `Pools.get` for a vhost's networks and leases from what it gets. A pool counts in units: an IPv4 address,
-or an IPv6 subnet of `ipv6-subnet-prefix` bits; unit 0 begins at the network address. The server's own address is the
-network's with its last bit set. Vhosts that name the same network share its pool, and networks that overlap see
-each other's leases.
-
-An owner keeps what it has: a lease asked for again is the same lease, and a released unit is held for its owner for
-a while, until nothing else is free.
+main asks `Pools.get` for a vhost's networks and leases from what it gets. Vhosts that name the same network share
+its pool, and networks that overlap see each other's leases.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ..errors import OcservError
 from ..model import AddressPair, Lease, SessionId
+from .family_pool import FamilyPool, Network, PoolExhausted, PoolRecord, Random, sha1
 
-TRIES = 16
-"""Candidates before the pool is searched: the seed, four links of its SHA-1 chain, then random ones."""
-
-CHAINED_TRIES = 5
-
-MAX_FOREIGN = 1 << 16
-"""How far a search goes on because of leases in overlapping networks, which should not be configured at all."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Random = Callable[[int], bytes]
+__all__ = ["IpPool", "PoolExhausted", "Pools", "PoolsRecord", "seed_of"]
 
 
 def seed_of(username: str) -> bytes:
     """The seed of predictable-ips: the same address for the same user, wherever it is free."""
     return hashlib.sha256(username.encode()).digest()[:4]
-
-
-def _sha1(data: bytes) -> bytes:
-    return hashlib.sha1(data, usedforsecurity=False).digest()
-
-
-class PoolExhausted(OcservError):
-    """No address is left, or none of the kind that the client asked for. The client may try again later (503)."""
-
-
-class Held(msgspec.Struct, frozen=True, array_like=True):
-    """A released address that waits for its owner until `until`."""
-
-    address: str
-    owner: SessionId
-    until: float
-
-
-class PoolRecord(msgspec.Struct, frozen=True):
-    """One family's pool, written out. `prefix` is the length of a unit; leases are (address, owner)."""
-
-    network: str
-    prefix: int
-    leased: list[tuple[str, SessionId]]
-    held: list[Held]
-
-
-class FamilyPool:
-    """The units of one network. `prefix` is the length of a unit: 32 for IPv4, a client's subnet for IPv6."""
-
-    def __init__(self, network: Network, prefix: int) -> None:
-        bits = network.max_prefixlen
-        if not network.prefixlen <= prefix <= bits:
-            raise ValueError(f"a unit of /{prefix} does not fit into {network}")
-        self.network = network
-        self.prefix = prefix
-        self.server = str(network.network_address + 1 if network.prefixlen < bits else network.network_address)
-        self.rivals: list[FamilyPool] = []
-        self._base = int(network.network_address)
-        self._shift = bits - prefix
-        self._count = 1 << (prefix - network.prefixlen)
-        self._mask = self._count - 1
-        self._reserved = self._reserved_units()
-        self._leased: dict[int, SessionId] = {}
-        self._held: dict[int, tuple[SessionId, float]] = {}
-        self._lease_of: dict[SessionId, int] = {}
-        self._hold_of: dict[SessionId, int] = {}
-
-    def _reserved_units(self) -> frozenset[int]:
-        """Network and server address; the broadcast address where there is such a thing."""
-        server = (int(ipaddress.ip_address(self.server)) - self._base) >> self._shift
-        broadcast = {self._count - 1} if self.network.version == 4 else set()
-        return frozenset({0, server} | broadcast)
-
-    # ---- leases
-
-    def lease(self, owner: SessionId, first: bytes, wish: str, random: Random, now: float) -> AddressPair:
-        """The owner's address: what it has, what is held for it, what it wishes, else a free one.
-
-        first: the first candidate (4 or 16 bytes, big-endian). Raises PoolExhausted.
-        """
-        unit = self._lease_of.get(owner)
-        if unit is None:
-            unit = self._choose(owner, first, wish, random, now)
-            self._take(unit, owner)
-        return self.pair(unit)
-
-    def _choose(self, owner: SessionId, first: bytes, wish: str, random: Random, now: float) -> int:
-        wanted = (self._hold_of.get(owner), self.unit_of(wish))
-        for unit in (*(u for u in wanted if u is not None), *self._candidates(first, random)):
-            if self._is_free(unit, owner, now):
-                return unit
-        found = self._search(self._unit_from(first), owner, now)
-        if found is None:
-            found = next((unit for unit in self._held if not self._is_contested(unit)), None)
-        if found is None:
-            raise PoolExhausted(f"no address is left in {self.network}")
-        return found
-
-    def _candidates(self, first: bytes, random: Random) -> Iterator[int]:
-        candidate = first
-        for attempt in range(1, TRIES + 1):
-            yield self._unit_from(candidate)
-            chained = attempt < CHAINED_TRIES
-            candidate = _sha1(candidate)[: len(first)] if chained else random(len(first))
-
-    def _unit_from(self, candidate: bytes) -> int:
-        return (int.from_bytes(candidate) >> self._shift) & self._mask
-
-    def _search(self, start: int, owner: SessionId, now: float) -> int | None:
-        """The first free unit from `start` on. Among one more than are taken there is a free one, if any is."""
-        self.sweep(now)
-        taken = len(self._leased) + len(self._held) + len(self._reserved)
-        if taken >= self._count:
-            return None
-        foreign = min(sum(rival.units_in(self) for rival in self.rivals), MAX_FOREIGN)
-        for step in range(min(self._count, taken + foreign + 1)):
-            unit = (start + step) & self._mask
-            if self._is_free(unit, owner, now):
-                return unit
-        return None
-
-    def _is_free(self, unit: int, owner: SessionId, now: float) -> bool:
-        if unit in self._reserved or unit in self._leased:
-            return False
-        hold = self._held.get(unit)
-        if hold is not None and hold[0] != owner and hold[1] > now:
-            return False
-        return not self._is_contested(unit)
-
-    def _is_contested(self, unit: int) -> bool:
-        first = self._base + (unit << self._shift)
-        last = first + (1 << self._shift) - 1
-        return any(rival.has_leased(first, last) for rival in self.rivals)
-
-    def _take(self, unit: int, owner: SessionId) -> None:
-        self._forget_hold(unit)
-        self._forget_hold(self._hold_of.get(owner, -1))
-        self._leased[unit] = owner
-        self._lease_of[owner] = unit
-
-    def _forget_hold(self, unit: int) -> None:
-        hold = self._held.pop(unit, None)
-        if hold is not None:
-            del self._hold_of[hold[0]]
-
-    def release(self, owner: SessionId, hold_until: float, now: float) -> None:
-        """The owner's last connection ended; its address is held for it until `hold_until`."""
-        unit = self._lease_of.pop(owner, None)
-        if unit is None:
-            return
-        del self._leased[unit]
-        if hold_until > now:
-            self._held[unit] = (owner, hold_until)
-            self._hold_of[owner] = unit
-
-    def claim(self, owner: SessionId, address: str) -> bool:
-        """Take exactly this address for the owner, even one that is held; False where another has it."""
-        unit = self.unit_of(address)
-        if unit is None or self._leased.get(unit, owner) != owner or self._is_contested(unit):
-            return False
-        if self._lease_of.get(owner, unit) != unit:
-            return False
-        self._take(unit, owner)
-        return True
-
-    def sweep(self, now: float) -> None:
-        """Forget the holds that are over."""
-        for unit in [unit for unit, (_, until) in self._held.items() if until <= now]:
-            self._forget_hold(unit)
-
-    # ---- what a unit is
-
-    def unit_of(self, address: str) -> int | None:
-        """The unit that contains `address`; None where it is no address of this network."""
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        if parsed.version != self.network.version or parsed not in self.network:
-            return None
-        return (int(parsed) - self._base) >> self._shift
-
-    def pair(self, unit: int) -> AddressPair:
-        """The two ends of a tunnel that has this unit. A client's address is the first host of its subnet."""
-        number = self._base + (unit << self._shift) + (1 if self._shift else 0)
-        if self.network.version == 4:
-            return AddressPair(self.server, str(ipaddress.IPv4Address(number)), self.network.prefixlen)
-        return AddressPair(self.server, str(ipaddress.IPv6Address(number)), self.prefix)
-
-    def has_leased(self, first: int, last: int) -> bool:
-        """Whether an address from `first` to `last` is leased here."""
-        low = max((first - self._base) >> self._shift, 0)
-        high = min((last - self._base) >> self._shift, self._count - 1)
-        if high - low < len(self._leased):
-            return any(unit in self._leased for unit in range(low, high + 1))
-        return any(low <= unit <= high for unit in self._leased)
-
-    def units_in(self, other: FamilyPool) -> int:
-        """At most so many units of `other` are taken by the leases here."""
-        return len(self._leased) << max(other.prefix - self.prefix, 0)
-
-    def holds_lease(self, owner: SessionId) -> bool:
-        """Whether the owner has an address here."""
-        return owner in self._lease_of
-
-    def overlaps(self, other: FamilyPool) -> bool:
-        """Whether an address may be in both."""
-        mine, theirs = self.network, other.network
-        return mine.version == theirs.version and (mine[0] in theirs or theirs[0] in mine)
-
-    def __len__(self) -> int:
-        """How many units are leased."""
-        return len(self._leased)
-
-    # ---- writing out
-
-    def record(self) -> PoolRecord:
-        """This pool as plain data."""
-        leased = [(self.pair(unit).remote, owner) for unit, owner in self._leased.items()]
-        held = [Held(self.pair(unit).remote, owner, until) for unit, (owner, until) in self._held.items()]
-        return PoolRecord(str(self.network), self.prefix, leased, held)
-
-    @classmethod
-    def from_record(cls, record: PoolRecord) -> FamilyPool:
-        """The pool that `record` was made of. Raises ValueError for data that contradicts itself."""
-        pool = cls(ipaddress.ip_network(record.network), record.prefix)
-        for address, owner in record.leased:
-            if not pool.claim(owner, address):
-                raise ValueError(f"{address} is leased twice in {record.network}")
-        for hold in record.held:
-            unit = pool.unit_of(hold.address)
-            if unit is None:
-                raise ValueError(f"{hold.address} is not in {record.network}")
-            pool._held[unit] = (hold.owner, hold.until)
-            pool._hold_of[hold.owner] = unit
-        return pool
 
 
 class IpPool:
@@ -282,7 +50,7 @@ class IpPool:
             ipv6 = self._lease_ipv6(owner, seed, wish, random, now) if want6 else None
         except PoolExhausted:
             if self.ipv4 is not None and not had4:
-                self.ipv4.release(owner, now, now)
+                self.ipv4.release(owner, 0)
             raise
         if ipv4 is None and ipv6 is None:
             raise PoolExhausted("there is no network of the family that the client asked for")
@@ -296,11 +64,70 @@ class IpPool:
     def _lease_ipv6(self, owner: SessionId, seed: bytes, wish: Lease, random: Random, now: float) -> AddressPair | None:
         if self.ipv6 is None:
             return None
-        first = _sha1(seed)[:16]
+        first = sha1(seed)[:16]
         return self.ipv6.lease(owner, first, wish.ipv6.remote if wish.ipv6 else "", random, now)
 
-    def release(self, owner: SessionId, hold_until: float, now: float) -> None:
+    def release(self, owner: SessionId, hold_until: float) -> None:
         """The session's last connection ended; its addresses wait for it until `hold_until`."""
         for pool in (self.ipv4, self.ipv6):
             if pool is not None:
-                pool.release(owner, hold_until, now)
+                pool.release(owner, hold_until)
+
+
+class PoolsRecord(msgspec.Struct, frozen=True):
+    """Every pool, written out."""
+
+    pools: list[PoolRecord]
+
+
+class Pools:
+    """The registry. A pool lives as long as the server, so that a reload keeps every lease."""
+
+    def __init__(self) -> None:
+        self._families: dict[tuple[Network, int], FamilyPool] = {}
+
+    def get(
+        self,
+        ipv4: ipaddress.IPv4Network | None,
+        ipv6: ipaddress.IPv6Network | None,
+        ipv6_subnet_prefix: int = 128,
+    ) -> IpPool:
+        """The pool of these networks. Raises ValueError where a client's subnet is larger than the network."""
+        return IpPool(
+            self._family(ipv4, 32) if ipv4 is not None else None,
+            self._family(ipv6, ipv6_subnet_prefix) if ipv6 is not None else None,
+        )
+
+    def _family(self, network: Network, prefix: int) -> FamilyPool:
+        pool = self._families.get((network, prefix))
+        return pool if pool is not None else self._add(FamilyPool(network, prefix))
+
+    def _add(self, pool: FamilyPool) -> FamilyPool:
+        for other in self._families.values():
+            if pool.overlaps(other):
+                pool.rivals.append(other)
+                other.rivals.append(pool)
+        self._families[pool.network, pool.prefix] = pool
+        return pool
+
+    def release(self, owner: SessionId, hold_until: float) -> None:
+        """The session's last connection ended, in whatever pools its addresses are."""
+        for pool in self._families.values():
+            pool.release(owner, hold_until)
+
+    def sweep(self, now: float) -> None:
+        """Forget the holds that are over."""
+        for pool in self._families.values():
+            pool.sweep(now)
+
+    def record(self) -> PoolsRecord:
+        """Every pool as plain data."""
+        return PoolsRecord([pool.record() for pool in self._families.values()])
+
+    @classmethod
+    def from_record(cls, record: PoolsRecord) -> Pools:
+        """The registry that `record` was made of. Raises ValueError for data that contradicts itself."""
+        pools = cls()
+        for entry in record.pools:
+            pools._add(FamilyPool.from_record(entry))
+        return pools

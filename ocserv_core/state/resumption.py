@@ -6,6 +6,8 @@ do not exist here (a ticket key would be a secret in every worker).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 MAX_ID = 32
@@ -33,14 +35,18 @@ class ResumptionEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ResumptionCache:
-    """The sessions by vhost and id, oldest first. When it is full the oldest makes room."""
+    """The sessions by vhost and id, oldest first. When it is full the oldest makes room.
 
-    def __init__(self, capacity: int, entries: list[ResumptionEntry] | None = None) -> None:
+    lifetime: seconds that data is kept. `now` may be of any clock, but always of the same.
+    """
+
+    def __init__(self, capacity: int, lifetime: float, entries: Iterable[ResumptionEntry] = ()) -> None:
         self.capacity = capacity
-        self._entries = {(entry.vhost, entry.session_id): entry for entry in entries or []}
+        self.lifetime = lifetime
+        self._entries = {(entry.vhost, entry.session_id): entry for entry in entries}
 
-    def store(self, vhost: str, address: str, session_id: bytes, data: bytes, *, expires: float, now: float) -> bool:
-        """Keep the data until `expires`. False where it may not be kept: wrong size, or another client's id."""
+    def store(self, session_id: bytes, data: bytes, *, vhost: str, address: str, now: float) -> bool:
+        """Keep the data. False where it may not be kept: wrong size, or the id is another client's."""
         if not 0 < len(session_id) <= MAX_ID or not 0 < len(data) <= MAX_DATA:
             return False
         key = (vhost, session_id)
@@ -49,7 +55,7 @@ class ResumptionCache:
             return False
         self._entries.pop(key, None)
         self._make_room(now)
-        self._entries[key] = ResumptionEntry(vhost, session_id, address, data, expires)
+        self._entries[key] = ResumptionEntry(vhost, session_id, address, data, now + self.lifetime)
         return True
 
     def _make_room(self, now: float) -> None:
@@ -58,14 +64,14 @@ class ResumptionCache:
         while len(self._entries) >= self.capacity:
             del self._entries[next(iter(self._entries))]
 
-    def fetch(self, vhost: str, address: str, session_id: bytes, now: float) -> bytes | None:
+    def fetch(self, session_id: bytes, *, vhost: str, address: str, now: float) -> bytes | None:
         """The data, for the client that it was stored for."""
         entry = self._entries.get((vhost, session_id))
         if entry is None or entry.address != address or entry.expires <= now:
             return None
         return entry.data
 
-    def delete(self, vhost: str, address: str, session_id: bytes) -> None:
+    def delete(self, session_id: bytes, *, vhost: str, address: str) -> None:
         """Forget the data, where it is this client's."""
         entry = self._entries.get((vhost, session_id))
         if entry is not None and entry.address == address:
