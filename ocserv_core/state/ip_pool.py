@@ -88,14 +88,17 @@ class Pools:
 
     def get(
         self,
-        ipv4: ipaddress.IPv4Network | None,
-        ipv6: ipaddress.IPv6Network | None,
+        ipv4: ipaddress.IPv4Network | str | None,
+        ipv6: ipaddress.IPv6Network | str | None,
         ipv6_subnet_prefix: int = 128,
     ) -> IpPool:
-        """The pool of these networks. Raises ValueError where a client's subnet is larger than the network."""
+        """The pool of these networks; None or "" where a vhost has none of the family.
+
+        Raises ValueError for no network, and where a client's subnet would be larger than the network.
+        """
         return IpPool(
-            self._family(ipv4, 32) if ipv4 is not None else None,
-            self._family(ipv6, ipv6_subnet_prefix) if ipv6 is not None else None,
+            self._family(ipaddress.IPv4Network(ipv4), 32) if ipv4 else None,
+            self._family(ipaddress.IPv6Network(ipv6), ipv6_subnet_prefix) if ipv6 else None,
         )
 
     def _family(self, network: Network, prefix: int) -> FamilyPool:
