@@ -1,0 +1,10 @@
+"""The doors: what an administrator starts. They read the command line, call an actor or ask it, and print.
+
+ocserv.py            the server: options, then main's `run`
+quickstart.py        `ocserv --quickstart`: a folder with all that a first start needs
+occtl.py             the control command: options, one command or a prompt
+occtl_commands.py    its table of commands, how words are matched, what each asks and exits with
+occtl_views.py       what each reply shows, field by field
+occtl_format.py      fields as text and as JSON; times, sizes, intervals
+ocpasswd.py          the password file's editor
+"""

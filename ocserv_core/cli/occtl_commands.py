@@ -1,0 +1,334 @@
+"""occtl's commands: one table of words, argument, question and answer; and how words are matched with it.
+
+Called by occtl.py with a `Console`; each command opens one connection, asks once, and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TextIO, TypeVar
+
+from ..errors import PeerLost, PeerViolation
+from ..ipc import control
+from ..ipc.control import Done, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
+from . import occtl_format as fmt
+from . import occtl_views as views
+
+OK, FAILED, NOT_FOUND = 0, 1, 2
+
+_R = TypeVar("_R", bound=control.Control)
+
+
+class Unreachable(Exception):
+    """No connection, or no reply; the words were printed already."""
+
+
+@dataclass
+class Console:
+    """What a command needs of the world: the options, where to print, and what was listed before (for completion)."""
+
+    socket_file: str = "/var/run/occtl.socket"
+    json: bool = False
+    pager: bool = True
+    debug: bool = False
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    clock: Callable[[], float] = time.time
+    seen: dict[str, set[str]] = field(default_factory=dict)
+
+    def ask(self, request: control.Request, expected: type[_R]) -> _R:
+        """One connection, one question. Raises Unreachable."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            try:
+                connection.connect(self.socket_file)
+            except OSError as error:
+                print(
+                    f"error connecting to ocserv socket '{self.socket_file}': {error.strerror or error}", file=self.err
+                )
+                raise Unreachable from error
+            try:
+                reply = control.ask(connection, request)
+            except (OSError, PeerLost, PeerViolation) as error:
+                print("could not send message; possibly insufficient permissions or server is offline.", file=self.err)
+                raise Unreachable from error
+        if not isinstance(reply, expected):
+            print(f"the server answered with {type(reply).__name__}; is it another version?", file=self.err)
+            raise Unreachable
+        return reply
+
+    def say(self, words: str) -> None:
+        """Print as it is."""
+        self.out.write(words)
+        self.out.flush()
+
+    def page(self, words: str) -> None:
+        """Print what may be long: through the pager where a person reads it at a terminal."""
+        pager = os.environ.get("OCCTL_PAGER", os.environ.get("PAGER", "less")) if self.pager else ""
+        if not (pager.strip() and words and self.out.isatty()):
+            return self.say(words)
+        environment = {"LESS": "FRSX"} | os.environ
+        try:
+            subprocess.run(shlex.split(pager), input=words, text=True, env=environment, check=False)
+        except OSError:
+            self.say(words)
+
+
+Action = Callable[[Console, str], int]
+
+
+class Command(NamedTuple):
+    """One row of the table. `argument` is what help shows behind the words; in brackets it must be given."""
+
+    words: str
+    argument: str
+    help: str
+    action: Action
+    alias: bool = False
+
+    @property
+    def needs_argument(self) -> bool:
+        return self.argument.startswith("[")
+
+    def help_line(self) -> str:
+        if self.argument:
+            return f" {self.words:>12} {self.argument}\t{self.help}\n"
+        return f" {self.words:>16}\t{self.help}\n"
+
+
+class UsageError(Exception):
+    """The argument cannot be meant: help is printed instead."""
+
+
+# ---- matching -------------------------------------------------------------------------------------------------
+
+
+def run(console: Console, line: str, *, interactive: bool = False) -> int:
+    """Carry out one line; returns the exit code. An empty line is 1, as after `occtl -j`."""
+    text = " ".join(line.split())
+    if not text:
+        return FAILED
+    found = _match(text)
+    if found is None:
+        return _no_command(console, text)
+    command, argument = found
+    if command.needs_argument and argument in ("", "?"):
+        return _usage(console, command, interactive)
+    try:
+        return command.action(console, argument)
+    except UsageError:
+        return _usage(console, command, interactive)
+    except Unreachable:
+        return FAILED
+
+
+def _match(text: str) -> tuple[Command, str] | None:
+    """The command that begins `text`, and the rest of it. Whole words go first; then, as with the C server,
+    `show usersalice` is `show users` too, but never where more words would make a command of it."""
+    lower = text.lower()
+    whole = [command for command in COMMANDS if f"{lower} ".startswith(f"{command.words} ")]
+    if not whole and not any(command.words.startswith(lower) for command in COMMANDS):
+        whole = [command for command in COMMANDS if lower.startswith(command.words)]
+    return (whole[0], text[len(whole[0].words) :].strip()) if whole else None
+
+
+def _no_command(console: Console, text: str) -> int:
+    begun = [command for command in COMMANDS if command.words.startswith(text.lower())]
+    console.say("".join(command.help_line() for command in begun))
+    if not begun:
+        print(f"unknown command: {fmt.printable(text)}", file=console.err)
+        print("use help or '?' to get a list of the available commands", file=console.err)
+    return FAILED
+
+
+def _usage(console: Console, command: Command, interactive: bool) -> int:
+    shown = [command] if interactive else COMMANDS
+    console.say("".join(each.help_line() for each in shown))
+    return FAILED
+
+
+def candidates(console: Console, line: str) -> list[str]:
+    """What could be typed on: the next words of commands, or names that the last lists showed."""
+    start = line.lower()
+    for command in COMMANDS:
+        if command.needs_argument and start.startswith(f"{command.words} "):
+            names = console.seen.get(command.argument, set())
+            return sorted(f"{command.words} {name}" for name in names if f"{command.words} {name}".startswith(line))
+    return [command.words for command in COMMANDS if command.words.startswith(start) and command.words != "?"]
+
+
+# ---- actions --------------------------------------------------------------------------------------------------
+
+
+def show_status(console: Console, _argument: str) -> int:
+    try:
+        report = console.ask(control.ShowStatus(), StatusReport)
+    except Unreachable:
+        console.say(fmt.json_object(views.OFFLINE) + "\n" if console.json else fmt.plain(views.OFFLINE).lstrip())
+        return FAILED
+    view = views.status_view(report, console.clock(), debug=console.debug)
+    console.say(fmt.json_object(view) + "\n" if console.json else views.STATUS_NOTE + fmt.plain(view))
+    return OK
+
+
+def show_users(console: Console, _argument: str) -> int:
+    users = console.ask(control.ShowUsers(), UserTable).users
+    _remember_users(console, users)
+    now = console.clock()
+    if console.json:
+        console.page(fmt.json_array(views.user_view(user, now) for user in users))
+    else:
+        console.page(fmt.printable(views.users_table(users, now)))
+    return OK
+
+
+def show_user(console: Console, name: str) -> int:
+    return _show_connections(console, console.ask(control.ShowUser(name), UserTable).users)
+
+
+def show_id(console: Console, number: str) -> int:
+    return _show_connections(console, console.ask(control.ShowId(_id(number)), UserTable).users)
+
+
+def _show_connections(console: Console, users: Sequence[UserEntry]) -> int:
+    _remember_users(console, users)
+    shown = [views.user_view(user, console.clock()) for user in users]
+    if console.json:
+        console.page(fmt.json_array(shown))
+    else:
+        console.page("".join(map(fmt.plain, shown)) or "user or ID not found\n")
+    return OK if users else NOT_FOUND
+
+
+def _remember_users(console: Console, users: Sequence[UserEntry]) -> None:
+    console.seen["[NAME]"] = {user.username for user in users if user.username}
+    console.seen["[ID]"] = {str(user.id) for user in users}
+
+
+def show_all_sessions(console: Console, _argument: str) -> int:
+    return _show_table(console, _sessions(console))
+
+
+def show_valid_sessions(console: Console, _argument: str) -> int:
+    valid = [session for session in _sessions(console) if session.state is UserState.AUTHENTICATED]
+    return _show_table(console, valid)
+
+
+def _show_table(console: Console, sessions: Sequence[SessionEntry]) -> int:
+    if console.json:
+        console.page(fmt.json_array(map(views.session_view, sessions)))
+    else:
+        console.page(fmt.printable(views.sessions_table(sessions, console.clock())))
+    return OK
+
+
+def show_session(console: Console, prefix: str) -> int:
+    found = [session for session in _sessions(console) if session.sid.startswith(prefix)]
+    shown = [views.session_view(session) for session in found]
+    if console.json:
+        console.page(fmt.json_array(shown))
+    else:
+        console.page("\n".join(map(fmt.plain, shown)) or "Session ID not found or expired\n")
+    return OK if found else NOT_FOUND
+
+
+def _sessions(console: Console) -> Sequence[SessionEntry]:
+    sessions = console.ask(control.ShowSessions(), SessionTable).sessions
+    console.seen["[SID]"] = {session.sid for session in sessions}
+    return sessions
+
+
+def disconnect_user(console: Console, name: str) -> int:
+    done = console.ask(control.DisconnectUser(name), Done)
+    return _tell(console, done, f"user '{name}' was disconnected", f"could not disconnect user '{name}'")
+
+
+def disconnect_id(console: Console, number: str) -> int:
+    done = console.ask(control.DisconnectId(_id(number)), Done)
+    return _tell(console, done, f"connection ID '{number}' was disconnected", f"could not disconnect ID '{number}'")
+
+
+def terminate_user(console: Console, name: str) -> int:
+    done = console.ask(control.DisconnectUser(name, terminate=True), Done)
+    good = f"user '{name}' was terminated (session invalidated)"
+    return _tell(console, done, good, f"could not terminate user '{name}'")
+
+
+def terminate_id(console: Console, number: str) -> int:
+    done = console.ask(control.DisconnectId(_id(number), terminate=True), Done)
+    good = f"connection ID '{number}' was terminated (session invalidated)"
+    return _tell(console, done, good, f"could not terminate ID '{number}'")
+
+
+def reload_(console: Console, _argument: str) -> int:
+    done = console.ask(control.Reload(), Done)
+    return _tell(console, done, "Server scheduled to reload", "Error scheduling reload")
+
+
+def stop(console: Console, _argument: str) -> int:
+    done = console.ask(control.Stop(), Done)
+    return _tell(console, done, "Server scheduled to stop", "Error scheduling server stop")
+
+
+def _tell(console: Console, done: Done, good: str, bad: str) -> int:
+    if done.text:
+        print(fmt.printable(done.text), file=console.err)
+    console.say(fmt.printable(good if done.ok else bad) + "\n")
+    return OK if done.ok else FAILED
+
+
+def _id(number: str) -> int:
+    """A worker's pid. What is no number is no id, and 0 is none either."""
+    try:
+        value = int(number)
+    except ValueError as error:
+        raise UsageError from error
+    if value == 0 or abs(value) > 0x7FFF_FFFF:
+        raise UsageError
+    return value
+
+
+def reset(console: Console, _argument: str) -> int:
+    console.say("\033c")
+    return OK
+
+
+def help_(console: Console, _argument: str) -> int:
+    listed = (command.help_line() for command in COMMANDS if not command.alias)
+    console.say("Available Commands\n" + "".join(listed))
+    return OK
+
+
+def leave(_console: Console, _argument: str) -> int:
+    raise SystemExit(OK)
+
+
+# `show users` before `show user`, `show sessions …` before `show session`: the first that fits is taken.
+COMMANDS = (
+    Command("disconnect user", "[NAME]", "End a user's connections", disconnect_user),
+    Command("disconnect id", "[ID]", "End the connection with this ID", disconnect_id),
+    Command("terminate user", "[NAME]", "End a user's connections and forget their cookies", terminate_user),
+    Command("terminate id", "[ID]", "End the connection with this ID and forget its cookie", terminate_id),
+    Command("reload", "", "Read the server's configuration again", reload_),
+    Command("show status", "", "The server's state and statistics", show_status),
+    Command("show users", "", "The connected users", show_users),
+    Command("show sessions all", "", "All sessions", show_all_sessions),
+    Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
+    Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),
+    Command("show user", "[NAME]", "All connections of one user", show_user),
+    Command("show id", "[ID]", "The connection with this ID", show_id),
+    Command("stop", "now", "End the server", stop),
+    Command("reset", "", "Reset the terminal", reset),
+    Command("help", "or ?", "This list", help_),
+    Command("exit", "", "Leave", leave),
+    Command("?", "", "This list", help_, alias=True),
+    Command("quit", "", "Leave", leave, alias=True),
+    Command("show cookies all", "", "The same as show sessions all", show_all_sessions, alias=True),
+    Command("show cookies valid", "", "The same as show sessions valid", show_valid_sessions, alias=True),
+)
