@@ -8,7 +8,10 @@
     groups.py       the group list and what a client chose of it        GroupList
     pages.py        the fixed URLs that clients probe, and refusals     find_page, build_refusal
     login_words.py  settings, facts and commands of a login             Send, AskInit, OpenTunnel …
-    login.py        the login as one table of transitions               Login
+    login_table.py  the states of a login and what may happen in each   TRANSITIONS
+    login_input.py  what a request means to a login                     understand
+    answers.py      what one vhost answers                              Answers
+    login.py        the login: obeys the table                          Login
     connect.py      the headers of CONNECT                              parse_connect
     mtu.py          how large an inner packet may be                    link_mtu, cstp_data_mtu
     offer.py        the answer to CONNECT, one line a header            build_offer

@@ -200,10 +200,13 @@ def _body_length(head: bytes) -> int:
     return length
 
 
-def build_response(response: Response) -> bytes:
-    """The bytes of an answer: always HTTP/1.1, always with Content-Length, header case untouched."""
+def build_response(response: Response, *, close: bool = False) -> bytes:
+    """The bytes of an answer: always HTTP/1.1, always with Content-Length, header case untouched.
+
+    close: say so because the request wanted it; a response may also end the connection by itself.
+    """
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
-    if response.close:
+    if response.close or close:
         lines.append("Connection: close")
     lines += [f"{name}: {value}" for name, value in response.headers]
     lines.append(f"Content-Length: {len(response.body)}")

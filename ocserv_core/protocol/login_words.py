@@ -9,19 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..config.values import Group
+from ..config.worker import WorkerVhost
 from ..model import CertificateFacts, ClientInfo
 from .connect import ConnectRequest
 
 PRIMARY = ""
 """The name of a vhost's primary method in AuthInit."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupOption:
-    """One line of the group list: the value that is sent back, and what the user sees."""
-
-    value: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +30,31 @@ class LoginSettings:
     methods: tuple[tuple[str, ...], ...] = (("plain",),)
     banner: str = ""
     pre_login_banner: str = ""
-    groups: tuple[GroupOption, ...] = ()
+    groups: tuple[Group, ...] = ()
     default_group: str = ""
     select_group_by_url: bool = False
     cookie_timeout: int = 300
     included_headers: tuple[str, ...] = ()
     profile: bytes | None = field(default=None, repr=False)
     profile_name: str = "profile.xml"
+
+    @staticmethod
+    def of(vhost: WorkerVhost) -> LoginSettings:
+        """The settings that a vhost's configuration gives."""
+        options = vhost.options
+        return LoginSettings(
+            vhost=vhost.name,
+            methods=vhost.methods,
+            banner=options.banner,
+            pre_login_banner=options.pre_login_banner,
+            groups=vhost.groups,
+            default_group=options.default_select_group,
+            select_group_by_url=options.select_group_by_url,
+            cookie_timeout=options.cookie_timeout,
+            included_headers=options.included_http_headers,
+            profile=vhost.profile,
+            profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
+        )
 
 
 @dataclass(frozen=True, slots=True)

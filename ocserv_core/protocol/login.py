@@ -1,0 +1,307 @@
+"""The login of one connection, from its first request to CONNECT, as one table of transitions.
+
+Only `_step` changes the state, and only as TRANSITIONS says: an input that stands in no row of its state is
+somebody's violation. A handler gives the next state and the commands; whoever gives Close ends in CLOSED,
+whatever its row says, so that `Connection: close` needs no rows of its own. The worker feeds it (worker/login.py)
+and carries out the commands in order; docs/login-states.md is drawn from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..config.values import Group
+from ..errors import HttpViolation, PeerViolation
+from ..model import ClientInfo
+from .answers import START_AGAIN, Answers
+from .authxml import AuthBody
+from .clients import ClientClass, classify, parse_client
+from .connect import TUNNEL_TARGETS, parse_connect
+from .cookie import Cookies, parse_cookies
+from .groups import GroupList, is_group_name
+from .http1 import Request, Response, build_response
+from .login_input import choose_method, method_name, understand
+from .login_table import TRANSITIONS, Input, State
+from .login_words import (
+    AskCont,
+    AskInit,
+    Close,
+    Command,
+    ConnectionFacts,
+    Denied,
+    Granted,
+    LoginSettings,
+    OpenTunnel,
+    Prompt,
+    Send,
+)
+from .pages import NOT_FOUND, Page, build_refusal, is_service
+
+Outcome = tuple[State, list[Command]]
+
+
+class Login:
+    """One connection's login. Each `on_…` returns the commands to carry out, in order.
+
+    Raises PeerViolation where secmod or main answers what was not asked.
+    """
+
+    def __init__(self, settings: LoginSettings, facts: ConnectionFacts) -> None:
+        self.state = State.START
+        self._settings = settings
+        self._facts = facts
+        self._answers = Answers(settings, facts)
+        self._method = choose_method(settings.methods, certificate=facts.certificate is not None)
+        self._client = ClientInfo()
+        self._v3 = False
+        self._closing = False
+        self._cookies = Cookies()
+        self._group = ""
+        self._url_group = ""
+        self._username = ""
+        self._pending: str | None = None
+        self._prompt: Prompt | None = None
+        self._handle = ""
+        self._lost_handle = ""
+
+    # ---- inputs -------------------------------------------------------------------------------------------------
+
+    def on_request(self, request: Request) -> list[Command]:
+        """A request of the client."""
+        self._client = parse_client(request.headers)
+        self._v3 = classify(self._client.user_agent) is ClientClass.OPENCONNECT_V3
+        self._closing = request.wants_close
+        self._cookies = parse_cookies(request.headers.get_all("Cookie"))
+        try:
+            happened, argument = understand(request)
+        except HttpViolation as violation:
+            return self.on_violation(violation)
+        self._note_group_url(request)
+        return self._step(happened, argument)
+
+    def on_violation(self, violation: HttpViolation) -> list[Command]:
+        """What the client sent is no request (RequestReader), or its body is nothing that can be read."""
+        return self._step(Input.VIOLATION, violation)
+
+    def on_prompt(self, reply: Prompt) -> list[Command]:
+        """secmod's AuthPrompt."""
+        return self._step(Input.PROMPT, reply)
+
+    def on_granted(self, reply: Granted) -> list[Command]:
+        """secmod's AuthGranted."""
+        return self._step(Input.GRANT, reply)
+
+    def on_denied(self, reply: Denied) -> list[Command]:
+        """secmod's AuthDenied."""
+        return self._step(Input.DENIAL, reply)
+
+    def on_secmod_lost(self) -> list[Command]:
+        """secmod was restarted and has forgotten every conversation: the login starts again at the form."""
+        return self._step(Input.SECMOD_LOST, None)
+
+    def on_connect_refused(self, status: int, text: str) -> list[Command]:
+        """main refuses the tunnel (AuthCookieRefused): 401 log in again, 503 try later."""
+        return self._step(Input.REFUSAL, (status, text))
+
+    def _step(self, happened: Input, argument: Any) -> list[Command]:
+        transition = TRANSITIONS.get((self.state, happened))
+        if transition is None:
+            raise PeerViolation(f"{happened.value}, while {self.state.value}")
+        handler: Callable[[Any], Outcome] = getattr(self, f"_{transition.handler}")
+        state, commands = handler(argument)
+        if any(isinstance(command, Close) for command in commands):
+            state = State.CLOSED
+        assert state in transition.leads_to or state is State.CLOSED
+        self.state = state
+        return commands
+
+    def _note_group_url(self, request: Request) -> None:
+        """A POST to https://server/NAME chooses the group NAME, and hides the others."""
+        name = request.path[1:]
+        known = is_service(request.path) or "/" in name
+        if request.method == "POST" and self._settings.select_group_by_url and not known and is_group_name(name):
+            self._url_group = self._group = name
+
+    # ---- pages --------------------------------------------------------------------------------------------------
+
+    def _on_form(self, _: None) -> Outcome:
+        return self._show_form()
+
+    def _on_page(self, page: Page) -> Outcome:
+        return self.state, self._send(self._answers.page(page))
+
+    def _on_profile(self, _: None) -> Outcome:
+        response = self._answers.profile()
+        if response is None:
+            return self.state, self._send(NOT_FOUND)
+        if self.state is not State.GRANTED and not self._cookies.webvpn:
+            return self.state, self._send(build_refusal(401))
+        return self.state, self._send(response)
+
+    def _on_unknown(self, _: None) -> Outcome:
+        return State.CLOSED, self._send(NOT_FOUND)
+
+    def _on_bad_request(self, violation: HttpViolation) -> Outcome:
+        refusal = self._send(build_refusal(violation.status))
+        return State.CLOSED, [refusal[0], Close(f"bad request: {violation}")]
+
+    def _on_logout(self, _: AuthBody) -> Outcome:
+        return self.state, self._send(self._answers.logged_out())
+
+    # ---- the client's posts -------------------------------------------------------------------------------------
+
+    def _on_init(self, body: AuthBody) -> Outcome:
+        if body.group is not None:
+            # A group that is no more (a client's stale choice) must not be an error here.
+            self._group = self._group_list().resolve(body.group) or self._url_group
+        if self._method is None:
+            return self._deny("No way to log in without a client certificate")
+        return self._begin_by_certificate() if self._method == ("certificate",) else self._show_form()
+
+    def _on_reply(self, body: AuthBody) -> Outcome:
+        group = self._group_list().resolve_typed(body.group) if body.group is not None else self._group
+        if self._method is None or group is None:
+            return self._deny("")
+        self._group = group
+        if self._method == ("certificate",):
+            return self._begin_by_certificate()
+        if body.username is not None:
+            return self._ask_init(body.username, body.password)
+        handle = self._cookies.context or body.handle
+        if body.password is not None and handle and handle != self._lost_handle:
+            return self._ask_cont(handle, body.password)
+        return self._show_form()
+
+    def _on_answer(self, body: AuthBody) -> Outcome:
+        """A reply while a question is open: its answer, unless it names another user."""
+        assert self._prompt is not None
+        if body.username not in (None, self._username):
+            return self._on_reply(body)
+        if body.password is None:
+            return self._show_prompt(self._prompt)
+        return self._ask_cont(self._prompt.handle, body.password)
+
+    def _begin_by_certificate(self) -> Outcome:
+        certificate = self._facts.certificate
+        assert certificate is not None
+        if not self._group and certificate.groups:
+            eligible = self._eligible(certificate.groups)
+            if len(eligible) != 1:
+                groups = self._group_list().arranged("")
+                return self._forget(), self._send(self._answers.group_form(groups, v3=self._v3))
+            self._group = eligible[0]
+        return self._ask_init(certificate.user, None)
+
+    def _eligible(self, groups: Iterable[str]) -> tuple[str, ...]:
+        listed = {group.name for group in self._settings.groups}
+        return tuple(dict.fromkeys(group for group in groups if not listed or group in listed))
+
+    def _ask_init(self, username: str, password: str | None) -> Outcome:
+        assert self._method is not None
+        self._forget()
+        self._username = username
+        self._pending = password
+        ask = AskInit(
+            vhost=self._settings.vhost,
+            username=username,
+            group=self._group,
+            client=self._client,
+            method=method_name(self._settings.methods, self._method),
+            certificate=self._facts.certificate,
+        )
+        return State.INIT_SENT, [ask]
+
+    def _ask_cont(self, handle: str, answer: str) -> Outcome:
+        self._handle = handle
+        return State.CONT_SENT, [AskCont(handle, answer)]
+
+    # ---- secmod's replies ---------------------------------------------------------------------------------------
+
+    def _on_first_prompt(self, prompt: Prompt) -> Outcome:
+        """Clients of today send user name and password at once: the password answers the first question."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return self._show_prompt(prompt)
+        self._prompt = prompt
+        return self._ask_cont(prompt.handle, pending)
+
+    def _on_next_prompt(self, prompt: Prompt) -> Outcome:
+        return self._show_prompt(prompt)
+
+    def _show_prompt(self, prompt: Prompt) -> Outcome:
+        self._prompt = prompt
+        self._handle = prompt.handle
+        return State.PROMPTED, self._send(self._answers.prompt(prompt, v3=self._v3))
+
+    def _on_grant(self, granted: Granted) -> Outcome:
+        self._username = granted.username
+        response = self._answers.success(granted.cookie, self._handle, v3=self._v3, keep_alive=not self._closing)
+        return State.GRANTED, self._send(response)
+
+    def _on_denial(self, denied: Denied) -> Outcome:
+        return self._deny(denied.text)
+
+    def _on_lost_while_asking(self, _: None) -> Outcome:
+        self._lost_handle = self._handle
+        return self._show_form(START_AGAIN)
+
+    def _on_lost_while_prompted(self, _: None) -> Outcome:
+        self._lost_handle = self._handle
+        return self._forget(), []
+
+    def _on_lost_while_idle(self, _: None) -> Outcome:
+        return self.state, []
+
+    # ---- the tunnel ---------------------------------------------------------------------------------------------
+
+    def _on_connect(self, request: Request) -> Outcome:
+        cookie = self._cookies.webvpn
+        if cookie is None:
+            return State.CLOSED, self._send(build_refusal(503))
+        if not cookie:
+            return State.CLOSED, self._send(_COOKIE_REFUSED)
+        if request.target not in TUNNEL_TARGETS:
+            return State.CLOSED, self._send(NOT_FOUND)
+        return State.CONNECTING, [OpenTunnel(parse_connect(request, cookie))]
+
+    def _on_refusal(self, refusal: tuple[int, str]) -> Outcome:
+        status, text = refusal
+        response = _COOKIE_REFUSED if status == 401 else build_refusal(status, x_reason=text)
+        return State.CLOSED, self._send(response)
+
+    # ---- what handlers share ------------------------------------------------------------------------------------
+
+    def _send(self, response: Response) -> list[Command]:
+        send = Send(build_response(response, close=self._closing))
+        if response.close or self._closing:
+            return [send, Close(f"{response.status} {response.reason}")]
+        return [send]
+
+    def _show_form(self, error: str = "") -> Outcome:
+        groups = self._group_list().arranged(self._group)
+        form = self._answers.login_form(groups, self._group, error=error, v3=self._v3)
+        return self._forget(), self._send(form)
+
+    def _forget(self) -> State:
+        """Drop the conversation, if any; secmod's own time limit ends its side."""
+        self._prompt = self._pending = None
+        self._username = self._handle = ""
+        return State.START
+
+    def _deny(self, text: str) -> Outcome:
+        return State.CLOSED, self._send(self._answers.denied(text))
+
+    def _group_list(self) -> GroupList:
+        if self._url_group:
+            return GroupList((Group(self._url_group, self._url_group),), open=True)
+        settings, certificate = self._settings, self._facts.certificate
+        found = certificate.groups if certificate is not None else ()
+        listed = {group.name for group in settings.groups}
+        added = tuple(Group(name, name) for name in found if name not in listed)
+        # A certificate's user is in the certificate's groups or in none: nothing is left to the server.
+        default = "" if found else settings.default_group
+        return GroupList((*settings.groups, *added), default, open=settings.select_group_by_url)
+
+
+_COOKIE_REFUSED = build_refusal(401, "Cookie is not acceptable")

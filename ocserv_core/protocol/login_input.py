@@ -1,0 +1,63 @@
+"""What a request means to a login, and which of a vhost's methods serves a connection. Used by login.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .authxml import BodyKind, parse_auth_body
+from .http1 import Request
+from .login_table import Input
+from .login_words import PRIMARY
+from .pages import PROFILES, UNSERVED, find_page, is_form, is_under
+
+_BODIES = {
+    BodyKind.INIT: Input.INIT,
+    BodyKind.REPLY: Input.REPLY,
+    BodyKind.LOGOUT: Input.LOGOUT,
+}
+
+
+def understand(request: Request) -> tuple[Input, Any]:
+    """The input that a request is, and what its handler gets: Request, Page, AuthBody or None.
+
+    Raises HttpViolation for a body that cannot be read.
+    """
+    if request.method == "CONNECT":
+        return Input.CONNECT, request
+    if request.method == "GET":
+        return _understand_get(request.path)
+    # Any path will do: old clients post to the URL that they came by, and to a group's.
+    if request.method == "POST" and not any(is_under(request.path, known) for known in UNSERVED):
+        body = parse_auth_body(request.body)
+        return _BODIES[body.kind], body
+    return Input.UNKNOWN, None
+
+
+def _understand_get(path: str) -> tuple[Input, Any]:
+    if is_form(path):
+        return Input.FORM, None
+    page = find_page(path)
+    if page is not None:
+        return Input.PAGE, page
+    # Nothing of the path is used to find the profile, so nothing of it can name another file.
+    return (Input.PROFILE, None) if path.startswith(PROFILES) else (Input.UNKNOWN, None)
+
+
+Method = tuple[str, ...]
+
+_WITHOUT_FORM = frozenset(("gssapi", "oidc"))
+"""Methods that travel in HTTP headers; no form leads to them."""
+
+
+def choose_method(methods: Sequence[Method], *, certificate: bool) -> Method | None:
+    """With a client certificate the first method that takes one, else the first that does not; None: no way in."""
+    usable = [method for method in methods if not _WITHOUT_FORM.intersection(method)]
+    with_certificate = [method for method in usable if "certificate" in method]
+    without = [method for method in usable if "certificate" not in method]
+    return next(iter((with_certificate if certificate else []) + without), None)
+
+
+def method_name(methods: Sequence[Method], chosen: Method) -> str:
+    """What AuthInit calls a method: "" for the primary one, an alternative by its name."""
+    return PRIMARY if chosen == methods[0] else "+".join(chosen)
