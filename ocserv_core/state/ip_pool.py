@@ -97,8 +97,8 @@ class Pools:
         Raises ValueError for no network, and where a client's subnet would be larger than the network.
         """
         return IpPool(
-            self._family(ipaddress.IPv4Network(ipv4), 32) if ipv4 else None,
-            self._family(ipaddress.IPv6Network(ipv6), ipv6_subnet_prefix) if ipv6 else None,
+            self._family(ipaddress.IPv4Network(ipv4, strict=False), 32) if ipv4 else None,
+            self._family(ipaddress.IPv6Network(ipv6, strict=False), ipv6_subnet_prefix) if ipv6 else None,
         )
 
     def _family(self, network: Network, prefix: int) -> FamilyPool:

@@ -37,7 +37,7 @@ class Netlink:
 
     async def close(self) -> None:
         """Close the socket; devices stay as they are."""
-        await self._ipr.close()
+        self._ipr.close()
 
     async def configure_tun(self, index: int, lease: Lease, mtu: int) -> None:
         """Bring the device up: MTU in bytes of an inner packet, server's and client's address of each family.

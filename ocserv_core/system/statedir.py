@@ -28,7 +28,7 @@ class StateDir:
         _prepare(path, 0o700)
         lock = _lock(path)
         state = cls(os.path.abspath(path), lock)
-        _prepare(state.empty_root, 0o755)
+        _prepare(state.empty_root, 0o700)
         return state
 
     @property
