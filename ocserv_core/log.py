@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import sys
+from dataclasses import dataclass
 
 NOTICE = 25
 HTTP = 9
@@ -77,23 +79,55 @@ class _Syslog(logging.handlers.SysLogHandler):
         return _SYSLOG_PRIORITY.get(level, "debug")
 
 
-def open_log(process: str, log_level: int, *, syslog_facility: str = "", stderr: bool = True) -> Prefix:
+LOG_VARIABLE = "OCSERV_LOG"
+"""How main tells its siblings where the log goes: see LogTarget."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogTarget:
+    """Where a server's log goes. level: ocserv's 0–9; facility: syslog's, "" for no syslog."""
+
+    level: int = 2
+    stderr: bool = True
+    facility: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """For a sibling's environment."""
+        return {LOG_VARIABLE: f"{self.level},{int(self.stderr)},{self.facility}"}
+
+    @classmethod
+    def of_environment(cls) -> LogTarget:
+        """What main said; stderr where nobody said anything."""
+        level, _, rest = os.environ.pop(LOG_VARIABLE, "2,1,").partition(",")
+        stderr, _, facility = rest.partition(",")
+        return cls(int(level), stderr == "1", facility)
+
+
+def open_log(process: str, target: LogTarget) -> Prefix:
     """Send this process's log to stderr, to syslog, or to both. Returns the prefix, to be filled in.
 
-    process: "main", "sm", "nursery" or "worker". syslog_facility: empty for no syslog.
+    process: "main", "sm", "nursery" or "worker". A syslog that nobody listens on is replaced by stderr.
     """
     prefix = Prefix(process)
-    formatter = _OneLine(prefix)
     handlers: list[logging.Handler] = []
-    if stderr:
+    if target.facility:
+        try:
+            handlers.append(_syslog(target.facility))
+        except OSError as error:
+            handlers.append(logging.StreamHandler(sys.stderr))
+            sys.stderr.write(f"ocserv: no syslog ({error.strerror}), the log goes to stderr\n")
+    if target.stderr and not any(type(handler) is logging.StreamHandler for handler in handlers):
         handlers.append(logging.StreamHandler(sys.stderr))
-    if syslog_facility:
-        handler = _Syslog("/dev/log", facility=syslog_facility)
-        handler.ident = "ocserv: "
-        handlers.append(handler)
-    for handler_ in handlers:
-        handler_.setFormatter(formatter)
+    for handler in handlers:
+        handler.setFormatter(_OneLine(prefix))
     root = logging.getLogger()
     root.handlers[:] = handlers
-    root.setLevel(threshold(log_level))
+    root.setLevel(threshold(target.level))
+    logging.raiseExceptions = False  # a log that cannot be written must not fill stderr with tracebacks
     return prefix
+
+
+def _syslog(facility: str) -> logging.Handler:
+    handler = _Syslog("/dev/log", facility=facility)
+    handler.ident = "ocserv: "
+    return handler

@@ -123,7 +123,12 @@ class AuthDenied(Message, frozen=True):
     text: str
 
 
+class AuthLost(Message, frozen=True):
+    """[SEC_AUTH_REP] There is no such conversation (any more): the client starts again at the form."""
+
+
 AuthReply = AuthPrompt | AuthGranted | AuthDenied
+"""What a back end's round ends with. AuthLost is no reply of a back end: the worker handles it apart."""
 
 
 # ---- worker → main --------------------------------------------------------------------------------------------
@@ -385,6 +390,8 @@ class SessionRow(msgspec.Struct, frozen=True, array_like=True):
     created: float
     expires: float
     in_use: int
+    opened: bool = False
+    certificate: bool = False
 
 
 class SessionList(Message, frozen=True):
@@ -442,7 +449,7 @@ class Exited(Message, frozen=True):
 
 
 FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | CliStats
-FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied
+FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost
 FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete
 FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (

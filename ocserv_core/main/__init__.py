@@ -1,0 +1,15 @@
+"""The main process: root, no key, no client's bytes. What it does with a connection, in order:
+
+listeners.py      accepts
+admission.py      … or refuses, before anything is forked
+workers.py        has a worker forked, keeps its record, learns of its end
+requests.py       the permits and answers of one worker
+sessions.py       a tunnel: session, addresses, TUN; and its end
+secmod.py         secmod: kept alive, asked
+nursery.py        the nurseries: started, replaced, asked to fork
+configuration.py  a configuration, read and prepared by all before anything changes
+control.py        occtl's requests, answered
+status.py         the figures of `show status`
+records.py        main's tables: plain data, that an upgrade can carry over
+server.py         the whole: start, signals, reload, end
+"""

@@ -38,6 +38,8 @@ class Login:
     remote_ip: str
     client: ClientInfo
     certificate: CertificateFacts | None = None
+    began: float = 0.0
+    """time.monotonic() at its begin."""
 
 
 Ask = Callable[[Prompt], Awaitable[str]]

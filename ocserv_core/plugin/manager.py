@@ -9,7 +9,7 @@ import importlib.metadata
 import inspect
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -75,7 +75,7 @@ def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
     # stevedore would keep a cache of entry points below $XDG_CACHE_HOME; root keeps nothing anybody may write.
     os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     names = list(dict.fromkeys(spec.name for spec in specs))
-    found = NamedExtensionManager(
+    found: NamedExtensionManager[Any] = NamedExtensionManager(
         group,
         names,
         name_order=True,
@@ -86,9 +86,10 @@ def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
     return {extension.name: extension.plugin for extension in found.extensions}
 
 
-def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[set[str]], NoReturn]:
-    def fail(names: set[str]) -> NoReturn:
-        spec = next(spec for spec in specs if spec.name in names)
+def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[Iterable[str]], None]:
+    def fail(names: Iterable[str]) -> NoReturn:
+        missing = set(names)
+        spec = next(spec for spec in specs if spec.name in missing)
         installed = sorted({entry.name for entry in importlib.metadata.entry_points(group=group)})
         distribution = DISTRIBUTIONS.get((group, spec.name))
         advice = f"; try: pip install {distribution}" if distribution else ""
@@ -102,8 +103,8 @@ def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[set[str]], N
     return fail
 
 
-def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[object, Any, BaseException], NoReturn]:
-    def fail(_manager: object, entry: Any, error: BaseException) -> NoReturn:
+def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, Any, BaseException], None]:
+    def fail(_manager: Any, entry: Any, error: BaseException) -> NoReturn:
         spec = next(spec for spec in specs if spec.name == entry.name)
         raise ConfigError(
             f"the back end '{entry.name}' of {group} ({entry.value}) cannot be loaded: {error!r}", spec.file, spec.line
@@ -118,6 +119,8 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
         implementation = factory(dict(spec.options), BackendContext(vhost=vhost, name=spec.name))
     except OptionError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
+    except Exception as error:
+        raise ConfigError(f"{spec.name}: cannot be set up: {error!r}", spec.file, spec.line) from error
     authenticate = getattr(implementation, "ocserv_authenticate", None)
     if authenticate is not None and not inspect.iscoroutinefunction(authenticate):
         raise ConfigError(f"{spec.name}: ocserv_authenticate must be an `async def`", spec.file, spec.line)

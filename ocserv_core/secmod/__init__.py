@@ -1,0 +1,13 @@
+"""The security module: private keys, logins, sessions and their cookies. Holds no client's socket, parses no
+client's bytes; a worker reaches it only through the permits of requests.py.
+
+    __main__.py       the process: isolation, the loop
+    service.py        main's messages: configuration, workers, sessions
+    prepare.py        a configuration made ready (keys, back ends) before anything changes
+    keys.py           the private keys: sign, decrypt
+    composition.py    which back ends a login must satisfy
+    conversation.py   logins in progress: rounds, deadlines
+    requests.py       the permits and answers of one worker
+    sessions.py       opening, closing, revoking logical sessions
+    store.py          the table of sessions on disk
+"""

@@ -1,0 +1,92 @@
+"""A configuration on its way into the server: read and checked here, prepared by secmod and by a new nursery, and
+committed only when all agree. Starting takes the same path as a reload."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from ..config.build import read_config
+from ..config.files import files_of
+from ..config.reload import reloaded, restart_only_changes
+from ..config.tree import ServerConfig
+from ..config.worker import build_worker_config
+from ..errors import ConfigError, ConfigErrors, OcservError
+from .nursery import Nurseries
+from .secmod import Secmod
+
+_log = logging.getLogger(__name__)
+
+MAX_FILE = 16 * 1024 * 1024
+
+
+def load(path: str, *, strict: bool = False) -> ServerConfig:
+    """Read and check a file; warnings go to the log. ConfigErrors."""
+    reading = read_config(_read(path).decode("utf-8", "surrogateescape"), path, strict=strict)
+    for warning in reading.warnings:
+        _log.warning("%s", warning)
+    return reading.config
+
+
+def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
+    """The files whose content workers need, by path. ConfigErrors for each that is missing and must not be."""
+    contents: dict[str, bytes] = {}
+    faults: list[ConfigError] = []
+    for wanted in files_of(config):
+        try:
+            contents[wanted.path] = _read(wanted.path)
+        except ConfigError as error:
+            if wanted.optional:
+                _log.error("%s", error)
+            else:
+                faults.append(ConfigError(error.message, wanted.origin.file, wanted.origin.line))
+    if faults:
+        raise ConfigErrors(faults)
+    return contents
+
+
+class Configuration:
+    """The configuration in force, and the only way to another one."""
+
+    def __init__(self, secmod: Secmod, nurseries: Nurseries) -> None:
+        self._secmod = secmod
+        self._nurseries = nurseries
+        self._generation = 0
+        self._current: ServerConfig | None = None
+
+    @property
+    def current(self) -> ServerConfig:
+        """What is in force."""
+        assert self._current is not None
+        return self._current
+
+    async def apply(self, config: ServerConfig) -> None:
+        """Prepare everywhere, then commit. On any error (ConfigErrors, StartError …) nothing has changed."""
+        generation = self._generation + 1
+        contents = read_contents(config)
+        configured = await self._secmod.configure(generation, config)
+        try:
+            workers = build_worker_config(config, generation, contents, configured.groups)
+            nursery = await self._nurseries.prepare(workers)
+        except OcservError:
+            self._secmod.discard(generation)
+            raise
+        self._generation = generation
+        self._current = config
+        self._secmod.commit(generation, config)
+        self._nurseries.commit(nursery)
+
+    async def reload(self) -> None:
+        """Read the file again. Options that need a restart keep their value, which is said."""
+        fresh = load(self.current.file)
+        for name in restart_only_changes(self.current, fresh):
+            _log.warning("'%s' has changed; it takes effect at the next start", name)
+        await self.apply(reloaded(self.current, fresh))
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_FILE)
+    except OSError as error:
+        raise ConfigErrors([ConfigError(f"cannot read '{path}': {error.strerror}")]) from None

@@ -1,0 +1,197 @@
+"""occtl's requests, answered. Only root may ask; one request a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from ..errors import OcservError, PeerLost, PeerViolation, SystemFailure
+from ..ipc.control import (
+    Control,
+    DisconnectId,
+    DisconnectUser,
+    Done,
+    Reload,
+    SessionEntry,
+    SessionTable,
+    ShowId,
+    ShowSessions,
+    ShowStatus,
+    ShowUser,
+    ShowUsers,
+    Stop,
+    UserState,
+    UserTable,
+    build_frame,
+    parse_request,
+    receive_frame,
+)
+from ..ipc.messages import Revoke, Terminate
+from ..log import NOTICE
+from ..model import DisconnectReason
+from ..system.sockets import peer_credentials
+from .records import WorkerRecord
+from .secmod import Secmod
+from .status import Status
+from .workers import Workers
+
+_log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 10.0
+
+
+class Lifecycle(Protocol):
+    """What occtl may order of the whole (server.py)."""
+
+    async def reload(self) -> None:
+        """Read the configuration again; OcservError where it cannot be used."""
+
+    def stop(self) -> None:
+        """Begin the end."""
+
+
+class ControlServer:
+    """The control socket's answers."""
+
+    def __init__(self, secmod: Secmod, workers: Workers, status: Status, lifecycle: Lifecycle) -> None:
+        self._secmod = secmod
+        self._workers = workers
+        self._status = status
+        self._lifecycle = lifecycle
+        self._server: asyncio.Server | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Answer on this listening socket."""
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+
+    def close(self) -> None:
+        """Accept no more."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self._may_ask(writer):
+                async with asyncio.timeout(REQUEST_TIMEOUT):
+                    request = parse_request(await receive_frame(reader))
+                writer.write(build_frame(await _HANDLERS[type(request)](self, request)))
+                await writer.drain()
+        except (PeerLost, PeerViolation, TimeoutError, ConnectionError) as error:
+            _log.warning("control socket: %s", error or "no request in time")
+        finally:
+            writer.close()
+
+    def _may_ask(self, writer: asyncio.StreamWriter) -> bool:
+        try:
+            asker = peer_credentials(writer.get_extra_info("socket"))
+        except SystemFailure as failure:
+            _log.warning("control socket: %s", failure)
+            return False
+        if asker.uid != 0:
+            _log.warning("control socket: uid %d (pid %d) may not ask", asker.uid, asker.pid)
+            return False
+        return True
+
+    async def answer_show_status(self, _request: ShowStatus) -> Control:
+        """The figures."""
+        return self._status.report()
+
+    async def answer_show_users(self, _request: ShowUsers) -> Control:
+        """All connections."""
+        return UserTable(tuple(self._status.users()))
+
+    async def answer_show_user(self, request: ShowUser) -> Control:
+        """A user's connections."""
+        return UserTable(tuple(user for user in self._status.users() if user.username == request.username))
+
+    async def answer_show_id(self, request: ShowId) -> Control:
+        """One connection."""
+        return UserTable(tuple(user for user in self._status.users() if user.id == request.id))
+
+    async def answer_show_sessions(self, _request: ShowSessions) -> Control:
+        """Every session that secmod keeps."""
+        rows = await self._secmod.list_sessions()
+        return SessionTable(
+            tuple(
+                SessionEntry(
+                    sid=row.sid,
+                    state=UserState.AUTHENTICATED,
+                    created=row.created,
+                    expires=row.expires,
+                    username=row.username,
+                    group=row.group,
+                    vhost=row.vhost,
+                    user_agent=row.user_agent,
+                    remote_ip=row.remote_ip,
+                    is_open=row.opened,
+                    certificate_ok=row.certificate,
+                    in_use=row.in_use > 0,
+                )
+                for row in rows
+            )
+        )
+
+    async def answer_disconnect_user(self, request: DisconnectUser) -> Control:
+        """End all connections of a user; `terminate` revokes the sessions without one, too."""
+        found = [
+            record
+            for record in self._workers.records.values()
+            if record.tunnel and record.tunnel.username == request.username
+        ]
+        ended = await self._end(found, terminate=request.terminate)
+        if request.terminate:
+            ended = await self._revoke_user(request.username) or ended
+        _log.log(NOTICE, "occtl: disconnect user '%s': %s", request.username, "done" if ended else "not found")
+        return Done(ended)
+
+    async def answer_disconnect_id(self, request: DisconnectId) -> Control:
+        """End one connection."""
+        found = [record for record in self._workers.records.values() if record.pid == request.id and record.pid]
+        ended = await self._end(found, terminate=request.terminate)
+        _log.log(NOTICE, "occtl: disconnect id %d: %s", request.id, "done" if ended else "not found")
+        return Done(ended)
+
+    async def answer_reload(self, _request: Reload) -> Control:
+        """Both outcomes are told: the running configuration stays in force when the new one is wrong."""
+        try:
+            await self._lifecycle.reload()
+        except OcservError as error:
+            return Done(False, str(error))
+        return Done(True)
+
+    async def answer_stop(self, _request: Stop) -> Control:
+        """Begin the end, after the answer."""
+        _log.log(NOTICE, "occtl: stop")
+        asyncio.get_running_loop().call_soon(self._lifecycle.stop)
+        return Done(True)
+
+    async def _end(self, found: list[WorkerRecord], *, terminate: bool) -> bool:
+        if terminate:
+            for record in found:
+                if record.tunnel:
+                    self._secmod.tell(Revoke(record.tunnel.sid))
+        message = Terminate(DisconnectReason.SERVER, "Disconnected by the administrator")
+        await asyncio.gather(*(self._workers.end(record, message) for record in found))
+        return bool(found)
+
+    async def _revoke_user(self, username: str) -> bool:
+        rows = [row for row in await self._secmod.list_sessions() if row.username == username]
+        for row in rows:
+            self._secmod.tell(Revoke(row.sid))
+        return bool(rows)
+
+
+_HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Control]]] = {
+    ShowStatus: ControlServer.answer_show_status,
+    ShowUsers: ControlServer.answer_show_users,
+    ShowUser: ControlServer.answer_show_user,
+    ShowId: ControlServer.answer_show_id,
+    ShowSessions: ControlServer.answer_show_sessions,
+    DisconnectUser: ControlServer.answer_disconnect_user,
+    DisconnectId: ControlServer.answer_disconnect_id,
+    Reload: ControlServer.answer_reload,
+    Stop: ControlServer.answer_stop,
+}

@@ -1,0 +1,228 @@
+"""The nurseries as main sees them. The newest one forks workers for new connections; older ones, of an earlier
+configuration, stay until their last worker has ended. A nursery that dies leaves its workers to main, the
+subreaper, and another takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from ..config.worker import WorkerConfig
+from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError, SystemFailure
+from ..ipc.async_channel import AsyncChannel
+from ..ipc.messages import (
+    Exited,
+    FromNurseryToMain,
+    Message,
+    NurseryReady,
+    NurseryRefused,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+)
+from ..system.memfd import sealed_memfd
+from ..system.process import Child, spawn_module
+from .children import end_child
+
+_log = logging.getLogger(__name__)
+
+READY_TIMEOUT = 30.0
+RESTART_DELAY = 1.0
+"""Seconds before a nursery that dies at once is started again."""
+
+
+class Nursery:
+    """One nursery process and its channel."""
+
+    def __init__(self, config: WorkerConfig, arguments: list[str], environment: Mapping[str, str], owner: Nurseries):
+        self.generation = config.generation
+        self.config = config
+        self.ready = asyncio.get_running_loop().create_future()
+        self._owner = owner
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
+        try:
+            self.child: Child = spawn_module(
+                "ocserv_core.worker",
+                {"main": theirs.fileno(), "config": state},
+                environment=environment,
+                arguments=arguments,
+            )
+        finally:
+            theirs.close()
+            os.close(state)
+        self.channel = AsyncChannel[FromNurseryToMain](
+            ours, FromNurseryToMain, trusted=False, on_message=self._on_message, on_end=self._on_end
+        )
+
+    async def wait_ready(self) -> None:
+        """ConfigErrors where the configuration cannot be served, StartError where nobody answers."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                await self.ready
+        except TimeoutError:
+            raise StartError("the nursery did not become ready in time") from None
+
+    async def stop(self, timeout: float) -> None:
+        """Close the channel, which ends it; its workers go on."""
+        self.channel.close()
+        await end_child(self.child.pid, timeout)
+
+    def _on_message(self, message: Message, fds: list[int]) -> None:
+        handler = self._HANDLERS.get(type(message))
+        if handler is None or fds:
+            raise PeerViolation(f"{type(message).__name__} is not permitted from a nursery")
+        handler(self, message)
+
+    def _on_ready(self, message: NurseryReady) -> None:
+        if message.generation == self.generation and not self.ready.done():
+            self.ready.set_result(None)
+
+    def _on_refused(self, message: NurseryRefused) -> None:
+        if not self.ready.done():
+            faults = [ConfigError(fault.message, fault.file, fault.line) for fault in message.faults]
+            self.ready.set_exception(ConfigErrors(faults))
+
+    def _on_spawned(self, message: Spawned) -> None:
+        self._owner.on_spawned(self, message.worker, message.pid)
+
+    def _on_spawn_failed(self, message: SpawnFailed) -> None:
+        self._owner.on_spawn_failed(self, message.worker, message.error)
+
+    def _on_exited(self, message: Exited) -> None:
+        self._owner.on_exited(self, message.pid, message.status)
+
+    def _on_end(self, error: PeerLost | PeerViolation) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(StartError(f"the nursery ended before it was ready: {error}"))
+            return
+        self._owner.on_nursery_lost(self, error)
+
+    _HANDLERS: ClassVar[Mapping[type[Message], Callable[[Nursery, Any], None]]] = {
+        NurseryReady: _on_ready,
+        NurseryRefused: _on_refused,
+        Spawned: _on_spawned,
+        SpawnFailed: _on_spawn_failed,
+        Exited: _on_exited,
+    }
+
+
+class NurseryEvents(Protocol):
+    """What main does about its nurseries' news; workers.py implements it."""
+
+    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
+        """A worker runs."""
+
+    def on_spawn_failed(self, worker: int, error: str) -> None:
+        """No worker could be forked."""
+
+    def on_exited(self, generation: int, pid: int, status: int) -> None:
+        """A worker ended."""
+
+    def on_orphans(self, generation: int) -> None:
+        """A nursery died; its workers are main's own children now."""
+
+
+class Nurseries:
+    """All of them. `arguments` for the process: user, group, empty root."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], events: NurseryEvents) -> None:
+        self._arguments = arguments
+        self._environment = environment
+        self._events = events
+        self._all: dict[int, Nursery] = {}
+        self._current: Nursery | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def generation(self) -> int:
+        """The current one's; 0 while none is ready: no connection is accepted then."""
+        return self._current.generation if self._current else 0
+
+    @property
+    def pids(self) -> list[int]:
+        """Of all nurseries that run."""
+        return [nursery.child.pid for nursery in self._all.values()]
+
+    async def prepare(self, config: WorkerConfig) -> Nursery:
+        """Start a nursery for a configuration and wait until it is ready. Nothing changes yet."""
+        nursery = Nursery(config, self._arguments, self._environment, self)
+        try:
+            await nursery.wait_ready()
+        except (ConfigErrors, StartError):
+            await nursery.stop(1.0)
+            raise
+        return nursery
+
+    def commit(self, nursery: Nursery) -> None:
+        """New connections go to it from now on."""
+        self._all[nursery.generation] = nursery
+        self._current = nursery
+
+    def spawn(self, message: Spawn, fds: list[int]) -> None:
+        """Ask the current nursery for a worker."""
+        assert self._current is not None
+        self._current.channel.send(message, fds)
+
+    async def retire(self, generation: int) -> None:
+        """End an old nursery whose last worker is gone."""
+        nursery = self._all.get(generation)
+        if nursery is not None and nursery is not self._current:
+            del self._all[generation]
+            await nursery.stop(5.0)
+
+    async def stop(self, timeout: float) -> None:
+        """End all of them."""
+        self._stopping = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+        nurseries = list(self._all.values())
+        self._all.clear()
+        self._current = None
+        await asyncio.gather(*(nursery.stop(timeout) for nursery in nurseries))
+
+    # ---- news
+
+    def on_spawned(self, nursery: Nursery, worker: int, pid: int) -> None:
+        """From a nursery."""
+        self._events.on_spawned(nursery.generation, worker, pid)
+
+    def on_spawn_failed(self, _nursery: Nursery, worker: int, error: str) -> None:
+        """From a nursery."""
+        self._events.on_spawn_failed(worker, error)
+
+    def on_exited(self, nursery: Nursery, pid: int, status: int) -> None:
+        """From a nursery."""
+        self._events.on_exited(nursery.generation, pid, status)
+
+    def on_nursery_lost(self, nursery: Nursery, error: PeerLost | PeerViolation) -> None:
+        """It died, or broke its permits: it is ended, its workers go on, another takes its place."""
+        if self._stopping or self._all.get(nursery.generation) is not nursery:
+            return
+        _log.error("the nursery (pid %d) ended: %s; its tunnels go on", nursery.child.pid, error)
+        del self._all[nursery.generation]
+        if nursery is self._current:
+            self._current = None
+            self._restarting = asyncio.create_task(self._replace(nursery))
+        else:
+            self._restarting = asyncio.create_task(self._bury(nursery))
+
+    async def _bury(self, nursery: Nursery) -> None:
+        await end_child(nursery.child.pid, 1.0)
+        self._events.on_orphans(nursery.generation)
+
+    async def _replace(self, dead: Nursery) -> None:
+        await self._bury(dead)
+        while self._current is None and not self._stopping:
+            try:
+                self.commit(await self.prepare(dead.config))
+            except (ConfigErrors, StartError, SystemFailure) as error:
+                _log.critical("no new nursery can be started, no client can connect: %s", error)
+                await asyncio.sleep(RESTART_DELAY)

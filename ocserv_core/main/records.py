@@ -1,0 +1,51 @@
+"""main's tables are plain data: they can be written out, and read by another version of the program."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from ..config.session import SessionConfig
+from ..ipc.messages import SessionInfo
+from ..model import ClientInfo, DisconnectReason, Endpoint, Lease, SessionId
+
+
+class ConnectionState(enum.Enum):
+    """How far a connection has come."""
+
+    PRE_AUTH = "pre-auth"
+    OPENING = "opening"
+    REFUSED = "refused"
+    TUNNEL = "tunnel"
+    ENDED = "ended"
+
+
+class TunnelRecord(msgspec.Struct, frozen=True):
+    """What a connection has since CONNECT. `index` is the TUN device's, `started` the session's first login."""
+
+    sid: SessionId
+    username: str
+    group: str
+    lease: Lease
+    device: str
+    index: int
+    started: float
+    config: SessionConfig
+
+
+class WorkerRecord(msgspec.Struct):
+    """One connection. `pid` is 0 until the nursery has forked; `reason` is why main ends or ended it."""
+
+    number: int
+    generation: int
+    remote: Endpoint
+    local: Endpoint
+    accepted: float
+    pid: int = 0
+    state: ConnectionState = ConnectionState.PRE_AUTH
+    vhost: str = ""
+    client: ClientInfo = ClientInfo()
+    tunnel: TunnelRecord | None = None
+    info: SessionInfo | None = None
+    reason: DisconnectReason = DisconnectReason.UNSPECIFIED

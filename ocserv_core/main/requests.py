@@ -1,0 +1,91 @@
+"""What a worker may ask of main, and the answers: the permits of one worker."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ..errors import PeerViolation
+from ..ipc.messages import (
+    AuthCookieRequest,
+    Message,
+    ResumeDelete,
+    ResumeFetch,
+    ResumeReply,
+    ResumeStore,
+    SessionInfo,
+    TunMtu,
+)
+from ..ipc.permits import Gate, Permit
+from ..state.resumption import ResumptionCache
+from .records import ConnectionState, WorkerRecord
+from .sessions import Sessions
+from .workers import Workers
+
+_log = logging.getLogger(__name__)
+
+Answer: TypeAlias = Callable[[WorkerRecord, Message], None]
+
+_LOGIN = frozenset({ConnectionState.PRE_AUTH})
+_TUNNEL = frozenset({ConnectionState.TUNNEL})
+
+MIN_TUN_MTU = 68
+
+
+class Requests:
+    """The answers to workers; one object for all of them."""
+
+    def __init__(self, sessions: Sessions, resumption: ResumptionCache, workers: Callable[[], Workers]) -> None:
+        self._sessions = sessions
+        self._resumption = resumption
+        self._workers = workers
+        self._table: Mapping[type[Message], Permit[Any]] = {
+            AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
+            ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
+            ResumeFetch: Permit(self.answer_resume_fetch, _LOGIN, once=True),
+            ResumeDelete: Permit(self.answer_resume_delete, _LOGIN, once=True),
+            SessionInfo: Permit(self.answer_session_info, _TUNNEL),
+            TunMtu: Permit(self.answer_tun_mtu, _TUNNEL),
+        }
+
+    def new_gate(self) -> Gate[Answer]:
+        """The permits of a new worker."""
+        return Gate(self._table, ConnectionState.PRE_AUTH)
+
+    def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:
+        """CONNECT: open a tunnel for a cookie. One at a time, and one only."""
+        worker.vhost = message.vhost
+        worker.client = message.client
+        self._workers().phase(worker, ConnectionState.OPENING)
+        self._sessions.start_open(worker, message)
+
+    def answer_session_info(self, worker: WorkerRecord, message: SessionInfo) -> None:
+        """What occtl shows."""
+        worker.info = message
+        worker.client = message.client
+
+    def answer_tun_mtu(self, worker: WorkerRecord, message: TunMtu) -> None:
+        """Follow the tunnel's MTU with the device's."""
+        assert worker.tunnel is not None
+        if not MIN_TUN_MTU <= message.mtu <= (worker.tunnel.config.mtu or 16384):
+            raise PeerViolation(f"an MTU of {message.mtu} is out of range")
+        self._sessions.start_set_mtu(worker, message.mtu)
+
+    def answer_resume_store(self, worker: WorkerRecord, message: ResumeStore) -> None:
+        """Keep a TLS session for this client."""
+        self._resumption.store(
+            message.session_id, message.data, vhost=message.vhost, address=worker.remote.ip, now=time.time()
+        )
+
+    def answer_resume_fetch(self, worker: WorkerRecord, message: ResumeFetch) -> None:
+        """Give it back to the same client of the same vhost."""
+        data = self._resumption.fetch(
+            message.session_id, vhost=message.vhost, address=worker.remote.ip, now=time.time()
+        )
+        self._workers().send(worker, ResumeReply(data))
+
+    def answer_resume_delete(self, worker: WorkerRecord, message: ResumeDelete) -> None:
+        """Forget it."""
+        self._resumption.delete(message.session_id, vhost=message.vhost, address=worker.remote.ip)

@@ -1,0 +1,319 @@
+"""The whole server: what is opened at the start, in which order, and how it ends. `run` and `test_config` are
+called by cli/ocserv.py."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from ..config.launch import Launch
+from ..config.tree import ServerConfig
+from ..errors import ConfigErrors, OcservError
+from ..ipc.messages import DisconnectSession, Terminate
+from ..log import NOTICE, LogTarget, open_log
+from ..model import DisconnectReason, SessionId, Traffic
+from ..state.ip_pool import Pools
+from ..state.resumption import ResumptionCache, capacity_for
+from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
+from ..system.isolate import resolve_user
+from ..system.netlink import Netlink
+from ..system.process import raise_descriptor_limit, set_child_subreaper, set_title
+from ..system.sockets import Accepted, open_control_socket, open_listeners
+from ..system.statedir import StateDir
+from ..system.tun import check_tun
+from .admission import Admission
+from .configuration import Configuration, load, read_contents
+from .control import ControlServer
+from .listeners import Listeners
+from .nursery import Nurseries
+from .records import ConnectionState, WorkerRecord
+from .requests import Requests
+from .secmod import Secmod
+from .sessions import Sessions
+from .status import Status
+from .workers import Workers
+
+_log = logging.getLogger(__name__)
+
+END_WITHIN = 4.0
+"""Seconds that sessions have to end after TERM; then they are killed."""
+
+RESUMPTION_LIFE = 300.0
+"""Seconds that TLS session data is kept: the C server's default cookie-timeout."""
+
+DESCRIPTORS_PER_CLIENT = 4
+DEFAULT_CLIENTS = 8192
+
+
+def run(launch: Launch) -> int:
+    """Serve until told to end: the exit status. OcservError where the server cannot start."""
+    config = load(launch.config_file)
+    target = _log_target(launch, config)
+    readiness = _go_to_background(launch)
+    open_log("main", target)
+    set_title("ocserv-main")
+    try:
+        return asyncio.run(_serve(launch, config, target, readiness))
+    except OcservError as error:
+        _log.critical("%s", error)
+        readiness.failed(f"ocserv: {error}")
+        return error.exit_code
+
+
+def test_config(launch: Launch) -> int:
+    """`--test-config`: what start would find wrong, without opening a socket. Prints warnings and errors."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    config = load(launch.config_file, strict=launch.strict)
+    read_contents(config)
+    asyncio.run(_test_prepare(config, launch))
+    return 0
+
+
+async def _test_prepare(config: ServerConfig, launch: Launch) -> None:
+    """secmod's half and the nursery's, in children that serve nobody."""
+    target = LogTarget(level=0)
+    secmod = Secmod(
+        target.environment(),
+        open_sessions=list,
+        on_restarted=lambda: None,
+        on_disconnect=lambda _message: None,
+        on_doomed=lambda: None,
+    )
+    secmod.start()
+    try:
+        await secmod.configure(1, config)
+    finally:
+        await secmod.stop(5.0)
+
+
+async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        server = Server(launch, target)
+        await server.start(config, stack)
+        readiness.ready()
+        sd_notify("READY=1")
+        return await server.serve()
+
+
+class Server:
+    """The parts and what binds them. Start in `start`, signals in `serve`, the end in `_end`."""
+
+    def __init__(self, launch: Launch, target: LogTarget) -> None:
+        self._launch = launch
+        self._target = target
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._secmod = Secmod(
+            target.environment(),
+            open_sessions=self._open_sessions,
+            on_restarted=self._attach_workers,
+            on_disconnect=self._on_disconnect_session,
+            on_doomed=self._on_doomed,
+        )
+
+    # ---- start
+
+    async def start(self, config: ServerConfig, stack: contextlib.AsyncExitStack) -> None:
+        """Open everything, in the order in which it can fail; `stack` closes it again."""
+        server = config.server
+        check_tun()
+        uid, gid = resolve_user(server.run_as_user or None, server.run_as_group or None)
+        state = StateDir.open(server.state_dir)
+        stack.callback(state.close)
+        sockets = open_listeners(server.listen_host or None, server.tcp_port)
+        for sock in sockets:
+            stack.callback(sock.close)
+        control = open_control_socket(server.occtl_socket_file) if server.use_occtl else None
+        raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT)
+        set_child_subreaper()
+        netlink = await Netlink.open()
+        stack.push_async_callback(netlink.close)
+        self._build(config, netlink, [str(uid), str(gid), state.empty_root])
+        stack.push_async_callback(self._nurseries.stop, 2.0)
+        stack.push_async_callback(self._secmod.stop, 5.0)
+        self._secmod.start()
+        await self._configuration.apply(config)
+        self._write_pid_file(config, stack)
+        if control is not None:
+            await self._control.start(control)
+            stack.callback(_remove, server.occtl_socket_file)
+        self._listeners = Listeners(sockets, self._ready, self._on_connection)
+        self._listeners.resume()
+        for address in self._listeners.addresses:
+            _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
+
+    def _build(self, config: ServerConfig, netlink: Netlink, nursery_arguments: list[str]) -> None:
+        self._admission = Admission(config.server.max_clients)
+        resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
+        self._status = Status(self._config, self._secmod, resumption)
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status)
+        requests = Requests(self._sessions, resumption, lambda: self._workers)
+        events = _NurseryEvents(lambda: self._workers)
+        self._nurseries = Nurseries(nursery_arguments, self._target.environment(), events)
+        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
+        self._sessions.workers = self._workers
+        self._status.workers = self._workers
+        self._configuration = Configuration(self._secmod, self._nurseries)
+        self._control = ControlServer(self._secmod, self._workers, self._status, self)
+
+    def _config(self) -> ServerConfig:
+        return self._configuration.current
+
+    def _write_pid_file(self, config: ServerConfig, stack: contextlib.AsyncExitStack) -> None:
+        path = self._launch.pid_file or config.server.pid_file
+        if path:
+            stack.callback(PidFile(path).remove)
+
+    # ---- serving
+
+    async def serve(self) -> int:
+        """Until TERM or INT, `occtl stop`, or the end of what cannot be restarted: the exit status."""
+        loop = asyncio.get_running_loop()
+        for number, handler in self._signals().items():
+            loop.add_signal_handler(number, handler)
+        await self._stopping.wait()
+        sd_notify("STOPPING=1")
+        await self._end()
+        for number in self._signals():
+            loop.remove_signal_handler(number)
+        return self._exit_code
+
+    def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
+        return {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: lambda: self._start(self._reload_on_signal()),
+            signal.SIGUSR1: self._status.log,
+            signal.SIGUSR2: lambda: _log.log(NOTICE, "SIGUSR2: nothing waits for maintenance"),
+        }
+
+    def stop(self) -> None:
+        """Begin the end; a second time changes nothing."""
+        if not self._stopping.is_set():
+            _log.log(NOTICE, "the server ends")
+            self._stopping.set()
+
+    async def reload(self) -> None:
+        """Read the configuration again. OcservError where it cannot be used: everything stays as it is."""
+        async with self._reloading:
+            sd_notify("RELOADING=1")
+            try:
+                await self._configuration.reload()
+            except OcservError:
+                _log.error("the configuration is not reloaded, the running one stays in force")
+                raise
+            finally:
+                sd_notify("READY=1")
+            self._admission.max_clients = self._config().server.max_clients
+            _log.log(NOTICE, "the configuration is reloaded")
+
+    async def _reload_on_signal(self) -> None:
+        try:
+            await self.reload()
+        except ConfigErrors as errors:
+            for error in errors.errors:
+                _log.error("%s", error)
+        except OcservError as error:
+            _log.error("%s", error)
+
+    # ---- events
+
+    def _ready(self) -> bool:
+        return self._nurseries.generation > 0
+
+    def _on_connection(self, accepted: Accepted) -> None:
+        if self._admission.refuses(len(self._workers.records)):
+            _log.warning("%s is refused: max-clients is reached", accepted.remote)
+            accepted.connection.close()
+            self._listeners.pause(1.0)
+            return
+        self._workers.spawn(accepted)
+
+    def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
+        self._sessions.on_worker_end(record, traffic)
+
+    def _open_sessions(self) -> list[SessionId]:
+        return [record.tunnel.sid for record in self._workers.records.values() if record.tunnel]
+
+    def _attach_workers(self) -> None:
+        self._workers.attach_all()
+
+    def _on_disconnect_session(self, message: DisconnectSession) -> None:
+        self._start(self._disconnect(message))
+
+    async def _disconnect(self, message: DisconnectSession) -> None:
+        await self._sessions.disconnect(message.sid, message.reason, message.text)
+
+    def _on_doomed(self) -> None:
+        self._exit_code = 1
+        self._stopping.set()
+
+    # ---- end
+
+    async def _end(self) -> None:
+        """BYE to every client, their accounting, then everything else; bounded at each step."""
+        self._listeners.close()
+        self._control.close()
+        message = Terminate(DisconnectReason.SERVER, "The server is shutting down")
+        try:
+            async with asyncio.timeout(END_WITHIN):
+                records = [r for r in self._workers.records.values() if r.state is not ConnectionState.ENDED]
+                await asyncio.gather(*(self._workers.end(record, message) for record in records))
+                await self._sessions.settle()
+        except TimeoutError:
+            _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
+            self._workers.kill_all()
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, coroutine: object) -> None:
+        assert asyncio.iscoroutine(coroutine)
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _NurseryEvents:
+    """Hands a nursery's news to the workers, which are made after the nurseries."""
+
+    def __init__(self, workers: Callable[[], Workers]) -> None:
+        self._workers = workers
+
+    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
+        self._workers().on_spawned(generation, worker, pid)
+
+    def on_spawn_failed(self, worker: int, error: str) -> None:
+        self._workers().on_spawn_failed(worker, error)
+
+    def on_exited(self, generation: int, pid: int, status: int) -> None:
+        self._workers().on_exited(generation, pid, status)
+
+    def on_orphans(self, generation: int) -> None:
+        self._workers().on_orphans(generation)
+
+
+def _log_target(launch: Launch, config: ServerConfig) -> LogTarget:
+    """-d counts where the file says nothing of log-level; the file goes before the command line, as upstream."""
+    level = config.server.log_level
+    if launch.debug and "log-level" not in config.origins:
+        level = launch.debug
+    facility = launch.syslog_facility or config.server.syslog_facility
+    return LogTarget(level, launch.log_stderr, facility if launch.syslog else "")
+
+
+def _go_to_background(launch: Launch) -> Readiness:
+    if launch.foreground:
+        return in_foreground()
+    return daemonize(change_directory=not launch.no_chdir, keep_stderr=launch.log_stderr)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,304 @@
+"""A tunnel from main's side: the session is opened at secmod, addresses are leased, the TUN device is made; and at
+its end all of that in reverse. Opening is one task a worker; the steps are in `_open`, in their order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..config.session import SessionConfig, effective
+from ..config.tree import ServerConfig
+from ..errors import SystemFailure
+from ..ipc.messages import (
+    AuthCookieRefused,
+    AuthCookieReply,
+    AuthCookieRequest,
+    FinalStats,
+    SessionClose,
+    SessionLeased,
+    SessionOpen,
+    SessionReply,
+    Terminate,
+)
+from ..log import NOTICE
+from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
+from ..state.ip_pool import PoolExhausted, Pools, seed_of
+from ..system.netlink import Netlink
+from ..system.tun import Tun, open_tun
+from .records import ConnectionState, TunnelRecord, WorkerRecord
+from .secmod import Secmod
+from .workers import Workers
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_MTU = 1500
+HOLD_SLACK = 15.0
+"""Seconds that addresses are kept longer than the cookie they belong to."""
+
+
+class EndObserver(Protocol):
+    """Who wants to know of ended tunnels (status.py)."""
+
+    def on_tunnel_end(self, worker: WorkerRecord, final: FinalStats) -> None:
+        """A tunnel is accounted."""
+
+
+class _Refused(Exception):
+    """No tunnel: HTTP status and X-Reason."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What secmod granted, and what follows from it."""
+
+    sid: SessionId
+    identity: Identity
+    started: float
+    last_lease: Lease
+    config: SessionConfig
+
+
+class Sessions:
+    """Opens and closes tunnels. `config` gives the configuration of the moment."""
+
+    def __init__(
+        self,
+        config: Callable[[], ServerConfig],
+        secmod: Secmod,
+        netlink: Netlink,
+        pools: Pools,
+        observer: EndObserver,
+    ) -> None:
+        self._config = config
+        self._secmod = secmod
+        self._netlink = netlink
+        self._pools = pools
+        self._observer = observer
+        self._locks: defaultdict[SessionId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.workers: Workers
+
+    # ---- opening
+
+    def start_open(self, worker: WorkerRecord, request: AuthCookieRequest) -> None:
+        """CONNECT: answer it in a task of its own."""
+        self._start(self._open(worker, request))
+
+    def start_set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
+        """Set the device's MTU."""
+        self._start(self._set_mtu(worker, mtu))
+
+    async def _open(self, worker: WorkerRecord, request: AuthCookieRequest) -> None:
+        try:
+            opened = await self._ask_secmod(worker, request)
+        except _Refused as refusal:
+            self._refuse(worker, refusal)
+            return
+        async with self._locks[opened.sid]:
+            try:
+                await self._build(worker, request, opened)
+            except (_Refused, PoolExhausted, SystemFailure) as failure:
+                self._log_failure(worker, opened, failure)
+                await self._undo(worker, opened)
+                refused = failure if isinstance(failure, _Refused) else _Refused(503, "Server configuration error")
+                self._refuse(worker, refused)
+        if not self._locks[opened.sid].locked():
+            del self._locks[opened.sid]
+
+    async def _ask_secmod(self, worker: WorkerRecord, request: AuthCookieRequest) -> _Opened:
+        reply = await self._secmod.open_session(
+            lambda number: SessionOpen(
+                request=number,
+                worker=worker.number,
+                vhost=request.vhost,
+                cookie=request.cookie,
+                remote_ip=worker.remote.ip,
+                client=request.client,
+                certificate=request.certificate,
+            )
+        )
+        if reply.refused:
+            _log.info("%s: the cookie opens no tunnel: %s", worker.remote, reply.refused)
+            raise _Refused(reply.status, "Cookie is not acceptable")
+        return self._granted(request, reply)
+
+    def _granted(self, request: AuthCookieRequest, reply: SessionReply) -> _Opened:
+        assert reply.identity is not None
+        options = self._config().vhost(request.vhost).options
+        return _Opened(reply.sid, reply.identity, reply.started, reply.lease, effective(options, reply.overlay))
+
+    async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:
+        """From a granted session to a tunnel that is up."""
+        self._check_alive(worker)
+        self._check_same_clients(opened)
+        await self._replace_others(worker, opened.sid)
+        lease = self._lease(request, opened)
+        tun = open_tun(self._config().server.device)
+        try:
+            await self._netlink.configure_tun(tun.index, lease, opened.config.mtu or DEFAULT_MTU)
+            self._check_alive(worker)
+            self._hand_over(worker, opened, lease, tun)
+        finally:
+            tun.close()
+
+    def _hand_over(self, worker: WorkerRecord, opened: _Opened, lease: Lease, tun: Tun) -> None:
+        """From here on the device lives and dies with the worker, which holds its only descriptor."""
+        identity = opened.identity
+        worker.tunnel = TunnelRecord(
+            sid=opened.sid,
+            username=identity.username,
+            group=identity.group,
+            lease=lease,
+            device=tun.name,
+            index=tun.index,
+            started=opened.started,
+            config=opened.config,
+        )
+        self.workers.phase(worker, ConnectionState.TUNNEL)
+        self._secmod.tell(SessionLeased(opened.sid, lease))
+        reply = AuthCookieReply(
+            sid=opened.sid,
+            username=identity.username,
+            group=identity.group,
+            lease=lease,
+            device=tun.name,
+            started=opened.started,
+            dtls_id=os.urandom(32),
+            config=opened.config,
+        )
+        self.workers.send(worker, reply, (tun.fd,))
+        _log.log(
+            NOTICE,
+            "user '%s' logged in from %s (session %s, device %s, %s)",
+            identity.username,
+            worker.remote,
+            short(opened.sid),
+            tun.name,
+            _addresses(lease),
+        )
+
+    def _check_alive(self, worker: WorkerRecord) -> None:
+        if worker.number not in self.workers.records or worker.state is ConnectionState.ENDED:
+            raise _Refused(503, "the client is gone")
+
+    def _check_same_clients(self, opened: _Opened) -> None:
+        """max-same-clients counts a user over all vhosts; the session that is being replaced does not count."""
+        limit = opened.config.max_same_clients
+        others = {
+            record.tunnel.sid
+            for record in self.workers.records.values()
+            if record.tunnel and record.tunnel.username == opened.identity.username
+        } - {opened.sid}
+        if limit and len(others) >= limit:
+            raise _Refused(401, f"'{opened.identity.username}' is connected {len(others)} times, the most allowed")
+
+    async def _replace_others(self, worker: WorkerRecord, sid: SessionId) -> None:
+        """One connection a cookie, and the newest wins. The old device must be gone: it has the same addresses."""
+        for other in self.workers.of_session(sid):
+            if other is not worker:
+                _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
+                await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
+
+    def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
+        config = opened.config
+        pool = self._pools.get(config.ipv4_network, config.ipv6_network, config.ipv6_subnet_prefix)
+        seed = seed_of(opened.identity.username) if config.predictable_ips else os.urandom(4)
+        return pool.lease(
+            opened.sid,
+            seed,
+            opened.last_lease,
+            want4=request.wants_ipv4,
+            want6=request.wants_ipv6,
+            random=os.urandom,
+            now=time.time(),
+        )
+
+    def _refuse(self, worker: WorkerRecord, refusal: _Refused) -> None:
+        if worker.number in self.workers.records and worker.state is not ConnectionState.ENDED:
+            self.workers.phase(worker, ConnectionState.REFUSED)
+            self.workers.send(worker, AuthCookieRefused(refusal.status, str(refusal)))
+
+    def _log_failure(self, worker: WorkerRecord, opened: _Opened, failure: Exception) -> None:
+        _log.warning("no tunnel for '%s' from %s: %s", opened.identity.username, worker.remote, failure)
+
+    async def _undo(self, worker: WorkerRecord, opened: _Opened) -> None:
+        """The session was opened at secmod; it was not used, so its cookie lives on."""
+        if not self.workers.of_session(opened.sid):
+            self._release(opened.sid, cookie_lives=True)
+        await self._secmod.close_session(
+            lambda number: SessionClose(number, worker.number, opened.sid, Traffic(), DisconnectReason.ERROR)
+        )
+
+    # ---- closing
+
+    def on_worker_end(self, worker: WorkerRecord, traffic: Traffic) -> None:
+        """The process is gone, its traffic final."""
+        if worker.tunnel is not None:
+            self._start(self._close(worker, worker.tunnel, traffic))
+
+    async def _close(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
+        final = await self._secmod.close_session(
+            lambda number: SessionClose(number, worker.number, tunnel.sid, traffic, worker.reason)
+        )
+        if not self.workers.of_session(tunnel.sid):
+            self._release(tunnel.sid, cookie_lives=final.cookie_lives)
+        self._observer.on_tunnel_end(worker, final)
+        _log.log(
+            NOTICE,
+            "user '%s' disconnected (session %s, reason: %s, rx: %d, tx: %d)",
+            tunnel.username,
+            short(tunnel.sid),
+            final.reason.text,
+            final.traffic.rx_bytes,
+            final.traffic.tx_bytes,
+        )
+
+    def _release(self, sid: SessionId, *, cookie_lives: bool) -> None:
+        """While the cookie lives the addresses wait for it: openconnect refuses others on a reconnect."""
+        now = time.time()
+        hold = self._longest_cookie() + HOLD_SLACK if cookie_lives else 0.0
+        self._pools.release(sid, now + hold)
+
+    def _longest_cookie(self) -> float:
+        return max(vhost.options.cookie_timeout for vhost in self._config().vhosts)
+
+    # ---- the rest
+
+    async def disconnect(self, sid: SessionId, reason: DisconnectReason, text: str) -> bool:
+        """End a session's tunnel; whether there was one."""
+        workers = self.workers.of_session(sid)
+        await asyncio.gather(*(self.workers.end(worker, Terminate(reason, text)) for worker in workers))
+        return bool(workers)
+
+    async def settle(self) -> None:
+        """Wait until everything that was begun is done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def _set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
+        assert worker.tunnel is not None
+        try:
+            await self._netlink.set_mtu(worker.tunnel.index, mtu)
+        except SystemFailure as failure:
+            if worker.number in self.workers.records:
+                _log.warning("%s: %s", worker.tunnel.device, failure)
+
+    def _start(self, coroutine: object) -> None:
+        assert asyncio.iscoroutine(coroutine)
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _addresses(lease: Lease) -> str:
+    return " ".join(pair.remote for pair in (lease.ipv4, lease.ipv6) if pair is not None)

@@ -1,0 +1,241 @@
+"""The workers: forked by a nursery, known by a record, ended for certain. What a worker asks is in requests.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import PeerLost, PeerViolation
+from ..ipc.async_channel import AsyncChannel
+from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
+from ..ipc.permits import Gate
+from ..model import DisconnectReason, SessionId, Traffic
+from ..system.memfd import map_page, read_traffic, shared_page
+from ..system.sockets import Accepted
+from .children import kill, wait_exit
+from .nursery import Nurseries
+from .records import ConnectionState, WorkerRecord
+from .secmod import Secmod
+
+_log = logging.getLogger(__name__)
+
+GRACE = 3.0
+"""Seconds from the end of a worker's channel, or from Terminate, to SIGKILL."""
+
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS})
+
+
+@dataclass(slots=True)
+class Handles:
+    """What of a worker is no plain data: its channel and permits, the page of its counters, its end."""
+
+    channel: AsyncChannel[FromWorkerToMain]
+    gate: Gate[Callable[[WorkerRecord, Message], None]]
+    page: mmap.mmap
+    ended: asyncio.Event
+
+
+class Workers:
+    """The table of connections. `new_gate` gives a worker its permits; `on_end` is called once for each, when
+    its process is gone and its traffic final."""
+
+    def __init__(
+        self,
+        nurseries: Nurseries,
+        secmod: Secmod,
+        new_gate: Callable[[], Gate[Callable[[WorkerRecord, Message], None]]],
+        on_end: Callable[[WorkerRecord, Traffic], None],
+    ) -> None:
+        self.records: dict[int, WorkerRecord] = {}
+        self._handles: dict[int, Handles] = {}
+        self._nurseries = nurseries
+        self._secmod = secmod
+        self._new_gate = new_gate
+        self._on_end = on_end
+        self._next_number = 1
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- birth
+
+    def spawn(self, accepted: Accepted) -> None:
+        """Have a worker forked for a connection; secmod is told first, so that the worker finds it ready."""
+        number = self._next_number
+        self._next_number += 1
+        record = WorkerRecord(number, self._nurseries.generation, accepted.remote, accepted.local, accepted=time.time())
+        main_end, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        page = shared_page()
+        secmod_end = self._attach_secmod(record)
+        with accepted.connection, worker_main, secmod_end:
+            self._nurseries.spawn(
+                Spawn(number, accepted.remote, accepted.local),
+                [accepted.connection.fileno(), worker_main.fileno(), secmod_end.fileno(), page],
+            )
+        self.records[number] = record
+        self._handles[number] = Handles(
+            channel=self._open_channel(record, main_end),
+            gate=self._new_gate(),
+            page=map_page(page, writable=False),
+            ended=asyncio.Event(),
+        )
+        os.close(page)
+
+    def attach_all(self) -> None:
+        """secmod was restarted: every worker gets a channel to the new one."""
+        for number, record in self.records.items():
+            if record.state is not ConnectionState.ENDED:
+                with self._attach_secmod(record) as worker_end:
+                    self._handles[number].channel.send(SecmodAttach(), [worker_end.fileno()])
+
+    def _attach_secmod(self, record: WorkerRecord) -> socket.socket:
+        """A new channel between secmod and a worker; the worker's end is returned."""
+        secmod_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with secmod_end:
+            sid = record.tunnel.sid if record.tunnel else None
+            self._secmod.attach(WorkerAttach(record.number, record.remote, record.local, sid), secmod_end.fileno())
+        return worker_end
+
+    def _open_channel(self, record: WorkerRecord, sock: socket.socket) -> AsyncChannel[FromWorkerToMain]:
+        def on_message(message: FromWorkerToMain, fds: list[int]) -> None:
+            self._handles[record.number].gate.admit(message, fds)(record, message)
+
+        def on_end(error: PeerLost | PeerViolation) -> None:
+            self._on_channel_end(record, error)
+
+        return AsyncChannel(sock, FromWorkerToMain, trusted=False, on_message=on_message, on_end=on_end)
+
+    # ---- use
+
+    def send(self, record: WorkerRecord, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Tell a worker something; one that is gone does not hear it."""
+        handles = self._handles.get(record.number)
+        if handles is not None:
+            handles.channel.send(message, fds)
+
+    def traffic(self, record: WorkerRecord) -> Traffic:
+        """Its counters as they stand."""
+        handles = self._handles.get(record.number)
+        return read_traffic(handles.page) if handles is not None else Traffic()
+
+    def phase(self, record: WorkerRecord, state: ConnectionState) -> None:
+        """A worker gets on: other messages are permitted from now on."""
+        record.state = state
+        self._handles[record.number].gate.phase = state
+
+    def of_session(self, sid: SessionId) -> list[WorkerRecord]:
+        """The workers that carry a session: one, or two while a reconnect replaces the first."""
+        return [record for record in self.records.values() if record.tunnel and record.tunnel.sid == sid]
+
+    def of_generation(self, generation: int) -> int:
+        """How many workers a nursery's configuration still has."""
+        return sum(1 for record in self.records.values() if record.generation == generation)
+
+    async def end(self, record: WorkerRecord, message: Terminate) -> None:
+        """End a worker and wait until it is gone; after GRACE seconds it is killed."""
+        handles = self._handles.get(record.number)
+        if handles is None:
+            return
+        if record.reason is DisconnectReason.UNSPECIFIED:
+            record.reason = message.reason
+        handles.channel.send(message)
+        try:
+            async with asyncio.timeout(GRACE):
+                await handles.ended.wait()
+        except TimeoutError:
+            _log.warning("worker %d did not end when told, it is killed", record.pid)
+            self._kill(record)
+            await handles.ended.wait()
+
+    def kill_all(self) -> None:
+        """At the end of main: nothing may be left behind."""
+        for record in self.records.values():
+            self._kill(record)
+
+    # ---- end
+
+    def on_spawned(self, generation: int, number: int, pid: int) -> None:
+        """The nursery has forked it."""
+        record = self.records.get(number)
+        if record is None or record.generation != generation or record.pid:
+            raise PeerViolation(f"Spawned names a worker ({number}) that was not asked for")
+        record.pid = pid
+        if record.state is ConnectionState.ENDED:
+            self._kill(record)
+
+    def on_spawn_failed(self, number: int, error: str) -> None:
+        """There is no process; the connection was closed by the nursery's end of it."""
+        record = self.records.get(number)
+        if record is not None and not record.pid:
+            _log.error("no worker for %s: %s", record.remote, error)
+            self._finish(record)
+
+    def on_exited(self, generation: int, pid: int, status: int) -> None:
+        """A worker's process is gone, says the nursery that forked it."""
+        record = next((r for r in self.records.values() if r.pid == pid and r.generation == generation), None)
+        if record is not None:
+            self._log_status(record, status)
+            self._finish(record)
+
+    def on_orphans(self, generation: int) -> None:
+        """Their nursery died: main waits for them itself, and those never forked are gone with it."""
+        for record in [r for r in self.records.values() if r.generation == generation]:
+            if record.pid:
+                self._start(self._wait_orphan(record))
+            else:
+                self._finish(record)
+
+    async def _wait_orphan(self, record: WorkerRecord) -> None:
+        self._log_status(record, await wait_exit(record.pid))
+        self._finish(record)
+
+    def _on_channel_end(self, record: WorkerRecord, error: PeerLost | PeerViolation) -> None:
+        """The worker ends, or broke its permits and is killed at once. Its process' end is what counts."""
+        if isinstance(error, PeerViolation):
+            _log.error("worker %d (%s) is cut off: %s", record.pid, record.remote, error)
+            record.reason = DisconnectReason.ERROR
+            self._kill(record)
+        record.state = ConnectionState.ENDED
+        self._start(self._ensure_ended(record))
+
+    async def _ensure_ended(self, record: WorkerRecord) -> None:
+        handles = self._handles[record.number]
+        try:
+            async with asyncio.timeout(GRACE):
+                await handles.ended.wait()
+        except TimeoutError:
+            self._kill(record)
+
+    def _finish(self, record: WorkerRecord) -> None:
+        handles = self._handles.pop(record.number, None)
+        if handles is None:
+            return
+        handles.channel.drain()
+        traffic = read_traffic(handles.page)
+        handles.channel.close()
+        handles.page.close()
+        record.state = ConnectionState.ENDED
+        del self.records[record.number]
+        handles.ended.set()
+        self._on_end(record, traffic)
+        if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
+            self._start(self._nurseries.retire(record.generation))
+
+    def _kill(self, record: WorkerRecord) -> None:
+        if record.pid:
+            kill(record.pid, signal.SIGKILL)
+
+    def _log_status(self, record: WorkerRecord, status: int) -> None:
+        if status < 0 and -status in _CRASHES:
+            _log.error("worker %d (%s) crashed: %s", record.pid, record.remote, signal.Signals(-status).name)
+
+    def _start(self, coroutine: object) -> None:
+        assert asyncio.iscoroutine(coroutine)
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,124 @@
+"""A configuration made ready: keys loaded and matched to their certificates, back ends loaded, all before anything
+changes. Runs in a thread, since importing a back end may take a while."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from ..config.tree import ServerConfig, Vhost
+from ..config.vhost import VhostOptions
+from ..errors import ConfigError, ConfigErrors
+from ..plugin.manager import load, new_manager, seal
+from .composition import Composition, Method, method_name
+from .keys import KeyRing, KeySource, load_key, read_pin
+
+_log = logging.getLogger(__name__)
+
+STORES = ("sqlite", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVhost:
+    """One virtual host, ready."""
+
+    name: str
+    options: VhostOptions
+    keys: KeyRing
+    composition: Composition
+    auth_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A whole configuration, ready."""
+
+    generation: int
+    config: ServerConfig
+    vhosts: dict[str, PreparedVhost]
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """What the back ends of each vhost with auto-select-group offer."""
+        wanted = (vhost for vhost in self.vhosts.values() if vhost.options.auto_select_group)
+        return {vhost.name: vhost.composition.groups() for vhost in wanted}
+
+
+def prepare(generation: int, config: ServerConfig) -> Prepared:
+    """Load everything that `config` names. ConfigErrors with all that is wrong."""
+    faults: list[ConfigError] = []
+    _check_store(config, faults)
+    vhosts: dict[str, PreparedVhost] = {}
+    for vhost in config.vhosts:
+        try:
+            vhosts[vhost.name] = _prepare_vhost(vhost, float(config.server.auth_timeout))
+        except ConfigErrors as several:
+            faults.extend(several.errors)
+    if faults:
+        raise ConfigErrors(faults)
+    return Prepared(generation, config, vhosts)
+
+
+def _prepare_vhost(vhost: Vhost, auth_timeout: float) -> PreparedVhost:
+    faults: list[ConfigError] = []
+    keys = _load_keys(vhost, faults)
+    composition = _load_backends(vhost, faults)
+    if faults or composition is None:
+        raise ConfigErrors(faults)
+    # 0 is no limit for the C server's worker; a login that nobody ends would be parked for ever.
+    return PreparedVhost(vhost.name, vhost.options, keys, composition, auth_timeout or 86400.0)
+
+
+def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> KeyRing:
+    keys = []
+    try:
+        pin = _pin(vhost)
+    except ConfigError as error:
+        faults.append(error)
+        return KeyRing(())
+    options = vhost.options
+    for number, (key, certificate) in enumerate(zip(options.server_keys, options.server_certs, strict=False)):
+        origin = vhost.origin("server-key", number)
+        try:
+            keys.append(load_key(KeySource(key, certificate, origin.file, origin.line), pin))
+        except ConfigError as error:
+            faults.append(error)
+    return KeyRing(keys)
+
+
+def _pin(vhost: Vhost) -> bytes | None:
+    """key-pin goes before pin-file."""
+    options = vhost.options
+    if options.key_pin:
+        return options.key_pin.encode()
+    if options.pin_file:
+        origin = vhost.origin("pin-file")
+        return read_pin(options.pin_file, origin.file, origin.line)
+    return None
+
+
+def _load_backends(vhost: Vhost, faults: list[ConfigError]) -> Composition | None:
+    """The primary method is the first; each `enable-auth` line is one of its own."""
+    options = vhost.options
+    manager = new_manager()
+    methods = []
+    try:
+        for specs in (options.auth, *((spec,) for spec in options.enable_auth)):
+            plugins = load(manager, "ocserv.auth", specs, vhost.name)
+            methods.append(Method(method_name([plugin.name for plugin in plugins]), plugins))
+        seal(manager)
+    except ConfigError as error:
+        faults.append(error)
+        return None
+    return Composition(manager, tuple(methods))
+
+
+def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:
+    store = config.server.session_store
+    if store.name not in STORES or store.options:
+        faults.append(
+            ConfigError(
+                f"the session store '{store.name}' is not installed; there are {' and '.join(STORES)}",
+                store.file,
+                store.line,
+            )
+        )

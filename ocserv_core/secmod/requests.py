@@ -1,0 +1,198 @@
+"""What a worker may ask of secmod, and the answers: the permits of one worker.
+
+The first message that names a vhost fixes it for this worker. A worker that asks for anything out of turn is cut
+off: its channel is closed, which ends it.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from ..errors import PeerLost, PeerViolation
+from ..ipc.async_channel import AsyncChannel
+from ..ipc.messages import (
+    AuthCont,
+    AuthDenied,
+    AuthGranted,
+    AuthInit,
+    CliStats,
+    Decrypt,
+    DecryptReply,
+    FromWorkerToSecmod,
+    Message,
+    Sign,
+    SignReply,
+)
+from ..ipc.permits import Gate, Permit
+from ..model import DisconnectReason, Endpoint, SessionId, Traffic
+from ..plugin.backends import Login
+from .conversation import Conversation, Conversations
+from .keys import KeyRefused
+from .prepare import Prepared, PreparedVhost
+
+_log = logging.getLogger(__name__)
+
+MAX_KEY_USES = 4
+"""Signatures and decryptions per worker: a handshake needs one, a second after HelloRetryRequest none more."""
+
+
+class Phase(enum.Enum):
+    """A worker's life as secmod sees it."""
+
+    FRESH = enum.auto()
+    NAMED = enum.auto()
+    LOGGED_IN = enum.auto()
+    TUNNEL = enum.auto()
+
+
+class Accounting(Protocol):
+    """Where a worker's statistics go."""
+
+    def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
+        """Cumulative traffic of a connection that goes on."""
+
+
+class WorkerPeer:
+    """One worker: its channel, its phase, its conversation."""
+
+    def __init__(
+        self,
+        number: int,
+        remote: Endpoint,
+        local: Endpoint,
+        prepared: Prepared,
+        logins: Conversations,
+        accounting: Accounting,
+    ) -> None:
+        self.number = number
+        self.remote = remote
+        self.local = local
+        self.sid: SessionId | None = None
+        self.last_reason: DisconnectReason | None = None
+        self.channel: AsyncChannel[FromWorkerToSecmod] | None = None
+        self._prepared = prepared
+        self._logins = logins
+        self._accounting = accounting
+        self._gate = Gate(PERMITS, Phase.FRESH)
+        self._vhost: PreparedVhost | None = None
+        self._key_uses = 0
+        self._conversation: Conversation | None = None
+
+    def on_message(self, message: Message, fds: list[int]) -> None:
+        """The channel's door: nothing passes that the table does not list for this phase."""
+        self._gate.admit(message, fds)(self, message)
+
+    def on_end(self, error: PeerLost | PeerViolation) -> None:
+        """The worker ended, or broke its permits and is cut off."""
+        if isinstance(error, PeerViolation):
+            _log.error("worker %d (%s) is cut off: %s", self.number, self.remote.ip, error)
+        if self._conversation is not None:
+            self._logins.abandon(self._conversation)
+
+    def enter_tunnel(self, sid: SessionId) -> None:
+        """main opened the session for this worker: from now on statistics, nothing else."""
+        self.sid = sid
+        self._gate.phase = Phase.TUNNEL
+
+    def answer_sign(self, message: Sign) -> None:
+        """One signature of the handshake."""
+        vhost = self._use_key(message.vhost)
+        try:
+            signature = vhost.keys.sign(message.key, message.algorithm, message.data)
+        except KeyRefused as refusal:
+            _log.warning("signature refused (vhost %s, key %d): %s", vhost.name, message.key, refusal)
+            signature = b""
+        self._send(SignReply(signature))
+
+    def answer_decrypt(self, message: Decrypt) -> None:
+        """The premaster secret of an RSA key exchange."""
+        vhost = self._use_key(message.vhost)
+        try:
+            data = vhost.keys.decrypt(message.key, message.data)
+        except KeyRefused as refusal:
+            _log.warning("decryption refused (vhost %s, key %d): %s", vhost.name, message.key, refusal)
+            data = b""
+        self._send(DecryptReply(data))
+
+    def answer_auth_init(self, message: AuthInit) -> None:
+        """A login begins; one at a time."""
+        vhost = self._name_vhost(message.vhost)
+        method = vhost.composition.choose(message.method)
+        if method is None:
+            raise PeerViolation(f"vhost {vhost.name} has no method '{message.method}'")
+        if self._conversation is not None:
+            self._logins.abandon(self._conversation)
+        login = Login(
+            username=message.username,
+            group=message.group,
+            vhost=vhost.name,
+            remote_ip=self.remote.ip,
+            client=message.client,
+            certificate=message.certificate,
+            began=time.monotonic(),
+        )
+        deadline = vhost.auth_timeout
+        self._conversation = self._logins.start(login, vhost.composition, method, deadline, self._on_auth_reply)
+
+    def answer_auth_cont(self, message: AuthCont) -> None:
+        """The next answer of a login, perhaps one that another connection began."""
+        self._conversation = self._logins.answer(message.handle, self.remote.ip, message.answer, self._on_auth_reply)
+
+    def answer_cli_stats(self, message: CliStats) -> None:
+        """Traffic so far; the last one tells why the connection ended."""
+        if message.sid != self.sid:
+            raise PeerViolation("statistics of another session")
+        if message.reason is None:
+            self._accounting.on_stats(message.sid, message.traffic)
+        else:
+            self.last_reason = message.reason
+
+    def _on_auth_reply(self, reply: Message) -> None:
+        if isinstance(reply, AuthGranted | AuthDenied):
+            self._conversation = None
+        if isinstance(reply, AuthGranted):
+            self._gate.phase = Phase.LOGGED_IN
+        self._send(reply)
+
+    def _use_key(self, vhost: str) -> PreparedVhost:
+        named = self._name_vhost(vhost)
+        self._key_uses += 1
+        if self._key_uses > MAX_KEY_USES:
+            raise PeerViolation("too many uses of a private key")
+        return named
+
+    def _name_vhost(self, name: str) -> PreparedVhost:
+        if self._vhost is None:
+            self._vhost = self._prepared.vhosts.get(name)
+            if self._gate.phase is Phase.FRESH:
+                self._gate.phase = Phase.NAMED
+        if self._vhost is None or self._vhost.name != name:
+            raise PeerViolation(f"vhost '{name}' is not this worker's")
+        return self._vhost
+
+    def _send(self, message: Message) -> None:
+        if self.channel is not None:
+            self.channel.send(message)
+
+
+Answer: TypeAlias = Callable[[WorkerPeer, Message], None]
+
+_BEFORE_TUNNEL = frozenset({Phase.FRESH, Phase.NAMED, Phase.LOGGED_IN})
+_BEFORE_LOGIN = frozenset({Phase.FRESH, Phase.NAMED})
+
+
+def _permit(answer: Callable[[WorkerPeer, Any], None], phases: frozenset[enum.Enum]) -> Permit[Answer]:
+    return Permit(answer, phases)
+
+
+PERMITS: Mapping[type[Message], Permit[Answer]] = {
+    Sign: _permit(WorkerPeer.answer_sign, _BEFORE_LOGIN),
+    Decrypt: _permit(WorkerPeer.answer_decrypt, _BEFORE_LOGIN),
+    AuthInit: _permit(WorkerPeer.answer_auth_init, _BEFORE_TUNNEL),
+    AuthCont: _permit(WorkerPeer.answer_auth_cont, _BEFORE_TUNNEL),
+    CliStats: _permit(WorkerPeer.answer_cli_stats, frozenset({Phase.TUNNEL})),
+}
