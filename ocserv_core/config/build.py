@@ -73,7 +73,7 @@ def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> U
     """
     notes = Notes(file)
     before = onto or UserOptions()
-    draft = Draft({field: value for field in before.__struct_fields__ if (value := getattr(before, field))})
+    draft = Draft({field: value for field in before.__struct_fields__ if (value := getattr(before, field)) is not None})
     for section, members in sections_of(_tokens(text, notes)):
         for token in members:
             if section is not None:
@@ -249,5 +249,5 @@ def _priorities(options: VhostOptions, own: bool) -> str:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
+    near = difflib.get_close_matches(name, sorted(known), 1, cutoff=0.75)
     return f"the option '{name}' is unknown" + (f", did you mean '{near[0]}'?" if near else "")

@@ -1,9 +1,7 @@
-"""The declared options as a reference text. A test compares docs/options.md with it; run this module to write it
-to standard output."""
+"""The declared options as a reference text; a test holds docs/options.md to it."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
 from .declare import Declared, Repeat
@@ -15,7 +13,8 @@ from .vhost import VHOST
 
 _HEAD = """# Options of ocserv.conf
 
-Made from the declarations in `ocserv_core/config/` by `python -m ocserv_core.config.manual`; a test compares them.
+Made from the declarations in `ocserv_core/config/`; `tests/config/test_manual.py` compares them and says how to
+renew this page.
 
 A line is `name = value`. Durations are seconds, or a number with `s`, `m`, `h` or `d`. Booleans are `true`, `yes`,
 `on`, `1` and `false`, `no`, `off`, `0`. A value that is not of its kind or not in its range is an error that names
@@ -81,7 +80,3 @@ def _notes(declared: Declared) -> str:
         "later": not option.supported,
     }
     return ", ".join(word for word, holds in words.items() if holds)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(render())

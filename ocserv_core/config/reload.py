@@ -6,9 +6,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..errors import ConfigError, ConfigErrors
+from .checks import check
 from .declare import Declared
 from .server import SERVER
 from .tree import ServerConfig, Vhost
+from .values import BackendSpec
 from .vhost import VHOST
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -29,12 +32,16 @@ def restart_only_changes(old: ServerConfig, new: ServerConfig) -> list[str]:
 
 def reloaded(old: ServerConfig, new: ServerConfig) -> ServerConfig:
     """The configuration that is in force after a reload: `new`, but with the old values where only a restart can
-    change them."""
+    change them. Raises ConfigErrors where the two do not go together."""
     before = {vhost.name: vhost for vhost in old.vhosts}
     vhosts = (_reloaded_vhost(before.get(vhost.name), vhost) for vhost in new.vhosts)
     kept = _kept(SERVER)
     origins = _old_origins(kept, old.origins, new.origins)
-    return ServerConfig(new.file, _with_old(kept, old.server, new.server), tuple(vhosts), origins)
+    mixed = ServerConfig(new.file, _with_old(kept, old.server, new.server), tuple(vhosts), origins)
+    faults = [ConfigError(f"{f.message} (until the restart)", new.file) for f in check(mixed)]
+    if faults:
+        raise ConfigErrors(faults)
+    return mixed
 
 
 def _reloaded_vhost(old: Vhost | None, new: Vhost) -> Vhost:
@@ -57,7 +64,7 @@ def _without_places(value: Any) -> Any:
     """A back end that moved to another line has not changed."""
     if isinstance(value, tuple):
         return tuple(_without_places(item) for item in value)
-    return (value.name, value.options) if hasattr(value, "options") else value
+    return (value.name, value.options) if isinstance(value, BackendSpec) else value
 
 
 def _with_old(kept: list[Declared], old: S, new: S) -> S:
