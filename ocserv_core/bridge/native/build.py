@@ -1,0 +1,29 @@
+"""Builds ocserv_core.bridge._native; setup.py names `ffi`. Needs a C compiler and GnuTLS's headers (3.6.13 or later).
+
+Paths are relative to the root of the project, where setuptools runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cffi import FFI
+
+NATIVE = "ocserv_core/bridge/native"
+SOURCES = ("transport", "callbacks", "record", "upstream", "downstream", "control", "library", "pump")
+HEADERS = ("transport", "callbacks", "record", "pump")
+WARNINGS = ("-Wall", "-Wextra")
+
+ffi = FFI()
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "cdef.h"), encoding="utf-8") as _cdef:
+    ffi.cdef(_cdef.read())
+ffi.set_source(
+    "ocserv_core.bridge._native",
+    "#include <gnutls/x509.h>\n" + "".join(f'#include "{name}.h"\n' for name in HEADERS),
+    sources=[f"{NATIVE}/{name}.c" for name in SOURCES],
+    include_dirs=[NATIVE],
+    depends=[f"{NATIVE}/{name}.h" for name in (*HEADERS, "cdef")],
+    libraries=["gnutls"],
+    extra_compile_args=["-std=gnu11", "-O2", "-fvisibility=hidden", *WARNINGS],
+    py_limited_api=True,
+)

@@ -1,0 +1,252 @@
+/* The poll loop round the two directions, and the taking over of a session. See pump.h. */
+#define _GNU_SOURCE
+#include "pump.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* After so many seconds without a packet the buffers' pages go back to the kernel. */
+#define COOL_AFTER 1.0
+#define MEMORY_SIZE (OC_IN_SIZE + OC_PLAIN_SIZE + OC_PACKET_SIZE + OC_OUT_SIZE)
+
+/* ---- ends ------------------------------------------------------------------------------------------------------ */
+
+int oc_violation(struct oc_pump *p, int fault)
+{
+	p->fault = fault;
+	return p->ended = OC_EVENT_VIOLATION;
+}
+
+int oc_closed(struct oc_pump *p, int clean)
+{
+	p->clean = clean;
+	return p->ended = OC_EVENT_CLOSED;
+}
+
+int oc_tun_lost(struct oc_pump *p, int error)
+{
+	p->tun_errno = error;
+	return p->ended = OC_EVENT_TUN_LOST;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------------- */
+
+static void set_interest(struct oc_pump *p)
+{
+	short client = 0, tun = 0;
+
+	if (!p->tun_full && !p->answer_full)
+		client |= POLLIN;
+	if (oc_waiting(&p->out))
+		client |= POLLOUT;
+	if (oc_room_for_packet(p))
+		tun |= POLLIN;
+	if (p->tun_full)
+		tun |= POLLOUT;
+	/* Without interest poll would still report errors, and the loop would spin on them. */
+	p->polls[0] = (struct pollfd){ .fd = client ? p->fd : -1, .events = client };
+	p->polls[1] = (struct pollfd){ .fd = tun ? p->tun : -1, .events = tun };
+}
+
+static int idle(const struct oc_pump *p)
+{
+	return !oc_waiting(&p->in) && !oc_waiting(&p->plain) && !oc_waiting(&p->out);
+}
+
+static void cool(struct oc_pump *p)
+{
+	madvise(p->memory, MEMORY_SIZE, MADV_DONTNEED);
+	p->warm = 0;
+}
+
+static int wait_until(struct oc_pump *p, double until)
+{
+	double left = until - oc_now();
+	int ms = left <= 0 ? 0 : left > 1e6 ? (int)1e9 : (int)(left * 1000) + 1;
+	int ready = poll(p->polls, 2 + p->watched, ms);
+
+	p->now = oc_now();
+	return ready;
+}
+
+static int ready_watch(struct oc_pump *p)
+{
+	for (unsigned int i = 2; i < 2 + p->watched; i++)
+		if (p->polls[i].revents) {
+			p->ready_fd = p->polls[i].fd;
+			return OC_EVENT_READABLE;
+		}
+	return OC_NOTHING;
+}
+
+/* Wait for something to do, which is noted in client_ready, tun_ready, tun_full. */
+static int wait_for_work(struct oc_pump *p, double deadline)
+{
+	int ready, cooling = p->warm && idle(p) && deadline > p->now + COOL_AFTER;
+
+	set_interest(p);
+	ready = wait_until(p, cooling ? p->now + COOL_AFTER : deadline);
+	if (ready == 0 && cooling) {
+		cool(p);
+		ready = wait_until(p, deadline);
+	}
+	if (ready < 0)
+		return errno == EINTR ? OC_EVENT_INTERRUPTED : oc_tun_lost(p, errno);
+	if (ready == 0)
+		return OC_EVENT_DEADLINE;
+	p->warm = 1;
+	if (p->polls[0].revents & ~POLLOUT)
+		p->client_ready = 1;
+	if (p->polls[1].revents & ~POLLOUT)
+		p->tun_ready = 1;
+	if (p->polls[1].revents & ~POLLIN)
+		p->tun_full = 0;
+	return ready_watch(p);
+}
+
+static int renew_keys(struct oc_pump *p)
+{
+	if (!p->write.tls13 || p->write.seq < OC_RECORDS_PER_KEY || !oc_room_for_answer(p))
+		return OC_NOTHING;
+	return oc_put_key_update(p, 0) ? OC_EVENT_VIOLATION : OC_NOTHING;
+}
+
+/* All that can be done without waiting. */
+static int work(struct oc_pump *p)
+{
+	int event = oc_upstream(p);
+
+	if (event == OC_NOTHING && p->client_ready) {
+		event = oc_upstream_receive(p);
+		if (event == OC_NOTHING)
+			event = oc_upstream(p);
+	}
+	if (event == OC_NOTHING && p->tun_ready)
+		event = oc_downstream(p);
+	if (event == OC_NOTHING)
+		event = renew_keys(p);
+	if (event == OC_NOTHING)
+		event = oc_pump_send(p);
+	return event;
+}
+
+int oc_pump_run(struct oc_pump *p, double deadline)
+{
+	int event;
+
+	if (p->ended)
+		return p->ended;
+	p->now = oc_now();
+	while ((event = work(p)) == OC_NOTHING) {
+		/* What waited for room in `out` has it now, and poll would not tell. */
+		if (p->answer_full && oc_room_for_answer(p))
+			continue;
+		if ((event = wait_for_work(p, deadline)))
+			break;
+		if (p->now >= deadline)
+			return OC_EVENT_DEADLINE;
+	}
+	return event;
+}
+
+/* ---- opening and closing --------------------------------------------------------------------------------------- */
+
+static uint64_t get64(const uint8_t *from)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | from[i];
+	return value;
+}
+
+static int take_half(gnutls_session_t session, struct oc_half *h, int read, const uint8_t *secret, size_t secret_size)
+{
+	gnutls_datum_t mac, iv, key;
+	unsigned char seq[8];
+	int tls13 = gnutls_protocol_get_version(session) == GNUTLS_TLS1_3;
+	int e = gnutls_record_get_state(session, (unsigned int)read, &mac, &iv, &key, seq);
+
+	if (e < 0)
+		return e;
+	return oc_half_open(h, tls13, (int)gnutls_cipher_get(session), key.data, key.size, iv.data, iv.size,
+			    get64(seq), secret, secret_size);
+}
+
+static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_transport *t)
+{
+	long rest;
+	int e;
+
+	if (gnutls_record_check_pending(session) || gnutls_record_check_corked(session))
+		return GNUTLS_E_INVALID_REQUEST;
+	if (gnutls_record_get_max_size(session) < OC_FRAME_HEADER + p->mtu)
+		return GNUTLS_E_LARGE_PACKET;
+	rest = oc_transport_rest(t, p->in.data, p->in.size);
+	if (rest < 0)
+		return GNUTLS_E_SHORT_MEMORY_BUFFER;
+	p->in.end = (size_t)rest;
+	if (!oc_record_serves((int)gnutls_cipher_get(session))) {
+		p->library = session;
+		return oc_library_attach(p);
+	}
+	e = take_half(session, &p->read, 1, t->client_secret, t->secret_size);
+	return e < 0 ? e : take_half(session, &p->write, 0, t->server_secret, t->secret_size);
+}
+
+static int allocate(struct oc_pump *p)
+{
+	uint8_t *at = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -1;
+	p->memory = at;
+	p->in = (struct oc_buffer){ .data = at, .size = OC_IN_SIZE };
+	p->plain = (struct oc_buffer){ .data = at += OC_IN_SIZE, .size = OC_PLAIN_SIZE };
+	p->packet = at += OC_PLAIN_SIZE;
+	p->out = (struct oc_buffer){ .data = at + OC_PACKET_SIZE, .size = OC_OUT_SIZE };
+	return 0;
+}
+
+struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, int tun, size_t mtu, uint8_t *counters,
+			     int *error)
+{
+	struct oc_pump *p = calloc(1, sizeof *p);
+
+	*error = GNUTLS_E_MEMORY_ERROR;
+	if (!p || allocate(p) < 0) {
+		free(p);
+		return NULL;
+	}
+	p->fd = t->fd;
+	p->tun = tun;
+	p->mtu = mtu;
+	p->counters = (uint64_t *)(void *)counters;
+	p->now = p->last_rx = p->last_data_rx = p->last_data_tx = oc_now();
+	*error = take_session(p, session, t);
+	if (*error < 0) {
+		oc_pump_close(p);
+		return NULL;
+	}
+	return p;
+}
+
+int oc_pump_watch(struct oc_pump *p, const int *fds, unsigned int n)
+{
+	if (n > OC_WATCH_MAX)
+		return -1;
+	for (unsigned int i = 0; i < n; i++)
+		p->polls[2 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+	p->watched = n;
+	return 0;
+}
+
+void oc_pump_close(struct oc_pump *p)
+{
+	oc_half_close(&p->read);
+	oc_half_close(&p->write);
+	munmap(p->memory, MEMORY_SIZE);
+	free(p);
+}
