@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from ocserv_core.cli import occtl_commands as commands
+from ocserv_core.cli.occtl_commands import Console
+from ocserv_core.ipc import control
+
+from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
+
+
+def out(console: Console) -> str:
+    assert isinstance(console.out, io.StringIO)
+    return console.out.getvalue()
+
+
+def err(console: Console) -> str:
+    assert isinstance(console.err, io.StringIO)
+    return console.err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("show status", control.ShowStatus()),
+        ("SHOW  Status", control.ShowStatus()),
+        ("show user alice", control.ShowUser("alice")),
+        ("show user Alice", control.ShowUser("Alice")),
+        ("show usersalice", control.ShowUsers()),
+        ("show id 12", control.ShowId(12)),
+        ("show sessions valid", control.ShowSessions()),
+        ("show cookies all", control.ShowSessions()),
+        ("show session rA", control.ShowSessions()),
+        ("disconnect user alice", control.DisconnectUser("alice")),
+        ("disconnect id -1", control.DisconnectId(-1)),
+        ("terminate user alice", control.DisconnectUser("alice", terminate=True)),
+        ("terminate id 12", control.DisconnectId(12, terminate=True)),
+        ("reload", control.Reload()),
+        ("stop", control.Stop()),
+        ("stop now", control.Stop()),
+    ],
+)
+def test_a_command_asks(console: Console, server: FakeServer, line: str, request_: control.Request) -> None:
+    server.replies = [None]
+    commands.run(console, line)
+    assert server.asked == [request_]
+
+
+@pytest.mark.parametrize(
+    ("line", "good", "bad"),
+    [
+        ("disconnect user bob", "user 'bob' was disconnected", "could not disconnect user 'bob'"),
+        ("disconnect id 7", "connection ID '7' was disconnected", "could not disconnect ID '7'"),
+        ("terminate user bob", "user 'bob' was terminated (session invalidated)", "could not terminate user 'bob'"),
+        ("terminate id 7", "connection ID '7' was terminated (session invalidated)", "could not terminate ID '7'"),
+        ("reload", "Server scheduled to reload", "Error scheduling reload"),
+        ("stop", "Server scheduled to stop", "Error scheduling server stop"),
+    ],
+)
+def test_what_was_done_and_what_was_not(console: Console, server: FakeServer, line: str, good: str, bad: str) -> None:
+    server.replies = [control.Done(ok=True), control.Done(ok=False)]
+    assert [commands.run(console, line), commands.run(console, line)] == [0, 1]
+    assert out(console) == f"{good}\n{bad}\n"
+
+
+def test_a_reload_that_failed_prints_its_errors(console: Console, server: FakeServer) -> None:
+    server.replies = [control.Done(ok=False, text="ocserv.conf:3: unknown\nocserv.conf:5: not a number")]
+    assert commands.run(console, "reload") == 1
+    assert err(console) == "ocserv.conf:3: unknown\nocserv.conf:5: not a number\n"
+
+
+def test_nobody_is_connected(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable(())]
+    assert (commands.run(console, "show users"), out(console)) == (0, "")
+
+
+def test_nobody_is_connected_as_json(console: Console, server: FakeServer) -> None:
+    server.replies, console.json = [control.UserTable(())], True
+    assert (commands.run(console, "show users"), out(console)) == (0, "[\n]\n")
+
+
+@pytest.mark.parametrize("line", ["show user bob", "show id 9"])
+def test_a_user_that_is_not_there(console: Console, server: FakeServer, line: str) -> None:
+    server.replies = [control.UserTable(())]
+    assert (commands.run(console, line), out(console)) == (2, "user or ID not found\n")
+
+
+def test_all_connections_of_a_user_as_json(console: Console, server: FakeServer) -> None:
+    server.replies, console.json = [control.UserTable((ALICE, ALICE))], True
+    assert commands.run(console, "show user alice") == 0
+    assert [user["ID"] for user in json.loads(out(console))] == [6832, 6832]
+
+
+def test_status_begins_with_its_note(console: Console, server: FakeServer) -> None:
+    server.replies = [STATUS]
+    assert commands.run(console, "show status") == 0
+    assert out(console).splitlines()[2:5] == ["", "General info:", "\tStatus: online"]
+
+
+def test_status_of_a_server_that_is_gone_is_offline(console: Console) -> None:
+    console.json, console.socket_file = True, "/nonexistent/occtl.socket"
+    assert (commands.run(console, "show status"), json.loads(out(console))) == (1, {"Status": "offline"})
+
+
+def test_a_socket_that_is_not_there(console: Console) -> None:
+    console.socket_file = "/nonexistent/occtl.socket"
+    assert commands.run(console, "show users") == 1
+    assert err(console) == (
+        "error connecting to ocserv socket '/nonexistent/occtl.socket': No such file or directory\n"
+    )
+
+
+def test_a_server_that_closes_without_a_reply(console: Console, server: FakeServer) -> None:
+    server.replies = [None]
+    assert commands.run(console, "show users") == 1
+    assert err(console) == "could not send message; possibly insufficient permissions or server is offline.\n"
+
+
+def test_a_reply_to_another_question_is_no_answer(console: Console, server: FakeServer) -> None:
+    server.replies = [control.Done(ok=True)]
+    assert commands.run(console, "show users") == 1
+
+
+def test_a_session_is_found_by_the_beginning_of_its_id(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,))]
+    assert commands.run(console, f"show session {SID[:4]}") == 0
+    assert f"Full session ID: {SID}" in out(console)
+
+
+def test_the_case_of_a_session_id_matters(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,))]
+    code = commands.run(console, f"show session {SID[:4].lower()}")
+    assert (code, out(console)) == (2, "Session ID not found or expired\n")
+
+
+def test_valid_sessions_are_the_authenticated_ones(console: Console, server: FakeServer) -> None:
+    waiting = msgspec.structs.replace(SESSION, state=control.UserState.AUTHENTICATING)
+    server.replies, console.json = [control.SessionTable((SESSION, waiting))], True
+    commands.run(console, "show sessions valid")
+    assert [session["State"] for session in json.loads(out(console))] == ["authenticated"]
+
+
+def test_an_unknown_command(console: Console, server: FakeServer) -> None:
+    assert commands.run(console, "show events") == 1
+    assert err(console).startswith("unknown command: show events\n")
+    assert (out(console), server.asked) == ("", [])
+
+
+def test_the_beginning_of_commands_lists_them(console: Console) -> None:
+    assert commands.run(console, "show") == 1
+    assert {line.split("\t")[0].strip() for line in out(console).splitlines()} >= {"show status", "show user [NAME]"}
+    assert "reload" not in out(console)
+
+
+@pytest.mark.parametrize("line", ["show user", "show user ?", "show id", "show id 0", "show id abc", "disconnect id x"])
+def test_a_missing_argument_prints_all_of_the_help(console: Console, server: FakeServer, line: str) -> None:
+    assert commands.run(console, line) == 1
+    assert len(out(console).splitlines()) == len(commands.COMMANDS)
+    assert server.asked == []
+
+
+def test_a_missing_argument_at_the_prompt_prints_that_command_s_help(console: Console) -> None:
+    commands.run(console, "show user", interactive=True)
+    assert out(console) == "    show user [NAME]\tAll connections of one user\n"
+
+
+@pytest.mark.parametrize("line", ["help", "?"])
+def test_help(console: Console, line: str) -> None:
+    assert commands.run(console, line) == 0
+    assert out(console).splitlines()[0] == "Available Commands"
+    assert "           reload\t" in out(console)
+
+
+def test_an_empty_line_is_no_command(console: Console) -> None:
+    assert (commands.run(console, "  "), out(console), err(console)) == (1, "", "")
+
+
+def test_commands_are_completed(console: Console) -> None:
+    assert commands.candidates(console, "show ses") == ["show sessions all", "show sessions valid", "show session"]
+
+
+def test_names_of_the_last_list_are_completed(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable((ALICE,))]
+    commands.run(console, "show users")
+    assert commands.candidates(console, "disconnect user a") == ["disconnect user alice"]
+
+
+def test_no_two_commands_have_the_same_words() -> None:
+    words = [command.words for command in commands.COMMANDS]
+    assert len(words) == len(set(words))
