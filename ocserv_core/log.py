@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -78,6 +79,11 @@ class _Syslog(logging.handlers.SysLogHandler):
         level = logging.getLevelName(levelName)
         return _SYSLOG_PRIORITY.get(level, "debug")
 
+    def fileno(self) -> int:
+        """The descriptor of the connection to syslog."""
+        connection: socket.socket = vars(self)["socket"]
+        return connection.fileno()
+
 
 LOG_VARIABLE = "OCSERV_LOG"
 """How main tells its siblings where the log goes: see LogTarget."""
@@ -125,6 +131,17 @@ def open_log(process: str, target: LogTarget) -> Prefix:
     root.setLevel(threshold(target.level))
     logging.raiseExceptions = False  # a log that cannot be written must not fill stderr with tracebacks
     return prefix
+
+
+def descriptors() -> list[int]:
+    """What the log is written to: a worker keeps these open."""
+    found = []
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Syslog):
+            found.append(handler.fileno())
+        elif isinstance(handler, logging.StreamHandler):
+            found.append(handler.stream.fileno())
+    return found
 
 
 def _syslog(facility: str) -> logging.Handler:

@@ -1,0 +1,13 @@
+"""The nursery, and the workers that it forks: one for each client, unprivileged, without a key or a file.
+
+A worker is straight blocking code that reads like the client's life:
+
+    __main__.py    the nursery's process: loads, gives up all privileges, forks
+    nursery.py     its loop: Spawn in, Spawned and Exited out
+    world.py       what every worker has in common, made once in the nursery
+    startup.py     a worker, from the fork to its end
+    handshake.py   TLS
+    login.py       HTTP until CONNECT
+    tunnel.py      the pump, until the end
+    link.py        the channels to main and secmod
+"""

@@ -1,0 +1,75 @@
+"""The nursery's process, started by main: loads code and configuration, gives up every privilege for ever, and
+forks workers from what it then is."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sys
+import time
+
+import msgspec
+
+from ..config.worker import WorkerConfig
+from ..errors import ConfigError, OcservError
+from ..ipc.channel import Channel
+from ..ipc.messages import ConfigFault, FromMainToNursery, NurseryReady, NurseryRefused
+from ..log import LogTarget, open_log
+from ..system.isolate import enter_nursery
+from ..system.memfd import read_sealed
+from ..system.process import read_state_env, set_parent_death_signal, set_title
+from .nursery import Nursery
+from .world import World, build_tls_context
+
+MAX_CONFIGURATION = 64 * 1024 * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """arguments: uid, gid, the empty folder that becomes the root."""
+    uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
+    inherited = read_state_env()
+    set_title("ocserv-nursery")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_parent_death_signal(signal.SIGKILL, inherited.parent)
+    target = LogTarget.of_environment()
+    prefix = open_log("nursery", target)
+    channel = Channel[FromMainToNursery](socket.socket(fileno=inherited.fds["main"]), FromMainToNursery, trusted=True)
+    config = msgspec.msgpack.decode(read_sealed(inherited.fds["config"], MAX_CONFIGURATION), type=WorkerConfig)
+    try:
+        tls = build_tls_context(config)
+    except ConfigError as error:
+        channel.send(NurseryRefused(config.generation, (ConfigFault(error.message, error.file, error.line),)))
+        return 0
+    _load_what_would_be_loaded_late()
+    baseline = enter_nursery(uid, gid, empty_root)
+    world = World(config, tls, prefix, baseline if config.server.limit_worker_memory else None)
+    # Workers share the nursery's memory until they write to it: no collector may touch every object's header.
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    channel.send(NurseryReady(config.generation))
+    Nursery(channel, world).serve()
+    return 0
+
+
+def _load_what_would_be_loaded_late() -> None:
+    """After this there is no file system: what Python loads on first use must be here already."""
+    import encodings.idna
+    import linecache
+    import traceback
+
+    time.tzset()
+    time.localtime()
+    "".encode("idna")
+    "".encode("latin-1")
+    del encodings, linecache, traceback
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OcservError as error:
+        sys.stderr.write(f"ocserv-nursery: {error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,89 @@
+"""A worker from its fork to its end: limits, handshake, login, tunnel."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+
+from ..errors import ClientError, PeerLost, PeerViolation
+from ..ipc.messages import Spawn
+from ..log import descriptors
+from ..model import short
+from ..protocol.login import Login
+from ..protocol.login_words import ConnectionFacts, LoginSettings
+from ..protocol.offer import OfferFacts, build_offer
+from ..system.isolate import enter_worker
+from ..system.memfd import map_page
+from ..system.process import set_title
+from ..system.sockets import tcp_mtu
+from .handshake import HealthProbe, certificate_facts, shake_hands
+from .link import Ended, Link, SecmodLost, adopt
+from .login import Granted, LoginDriver, LoginOver
+from .tunnel import Tunnel
+from .world import SERVER_NAME, World
+
+_log = logging.getLogger(__name__)
+
+FOR_EVER = 365 * 86400.0
+JITTER = 29
+"""Seconds by which rekey-time is moved either way, so that a fleet does not rekey at once."""
+
+
+def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
+    """The whole life of a worker: its exit status. fds: connection, main, secmod, page of counters."""
+    connection_fd, main_fd, secmod_fd, page_fd = fds
+    world.prefix.process = "worker"
+    world.prefix.client = spawn.remote.ip
+    set_title("ocserv-worker")
+    enter_worker([*fds, *descriptors()], memory_baseline=world.memory_baseline)
+    page = map_page(page_fd, writable=True)
+    os.close(page_fd)
+    link = Link(adopt(main_fd), adopt(secmod_fd))
+    with adopt(connection_fd) as connection:
+        try:
+            session, info = shake_hands(connection, link, world)
+            vhost = world.vhost(info.vhost)
+            certificate = certificate_facts(session, info, vhost)
+            settings = LoginSettings.of(vhost)
+            login = Login(settings, ConnectionFacts(info.server_certificate_sha1, certificate))
+            deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
+            driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
+            granted = driver.run()
+            world.prefix.user = granted.reply.username
+            _log.info("session %s", short(granted.reply.sid))
+            facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
+            offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
+            Tunnel(session, info, link, granted, offer, page).run()
+        except HealthProbe as probe:
+            _log.debug("%s", probe)
+        except LoginOver as over:
+            _log.info("the connection ends: %s", over)
+        except ClientError as error:
+            _log.info("the client is cut off: %s", error)
+        except (Ended, SecmodLost, TimeoutError) as end:
+            _log.info("the connection ends: %s", end or type(end).__name__)
+        except PeerLost as lost:
+            _log.info("%s", lost)
+        except PeerViolation as violation:
+            _log.error("%s", violation)
+            return 1
+    return 0
+
+
+def _offer_facts(
+    spawn: Spawn, tls_version: str, settings: LoginSettings, granted: Granted, connection_fd: int
+) -> OfferFacts:
+    reply = granted.reply
+    return OfferFacts(
+        server_name=SERVER_NAME,
+        tls_version=tls_version,
+        username=reply.username,
+        group=reply.group,
+        path_mtu=tcp_mtu(connection_fd),
+        outer_ipv6=":" in spawn.remote.ip,
+        started=reply.started,
+        now=time.time(),
+        rekey_jitter=int.from_bytes(os.urandom(2)) % (2 * JITTER + 1) - JITTER,
+        included_headers=settings.included_headers,
+    )

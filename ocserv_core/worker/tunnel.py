@@ -1,0 +1,222 @@
+"""The tunnel of one client: the answer to CONNECT, then the pump. Everything that is not a data packet comes here;
+what to do about it stands in the tables below."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Any, ClassVar
+
+from ..bridge.pump import Closed, Deadline, Frame, Interrupted, Pump, Readable, TunLost, Violation
+from ..bridge.tls import TlsInfo, TlsSession
+from ..errors import PeerLost
+from ..ipc.messages import CliStats, SessionInfo, Terminate, TunMtu
+from ..model import DisconnectReason
+from ..protocol.cstp import FrameType, build_bye, read_bye
+from ..protocol.liveness import Liveness, LivenessAction
+from ..protocol.offer import Offer
+from .link import Ended, Link
+from .login import Granted
+
+_log = logging.getLogger(__name__)
+
+FLUSH_TIMEOUT = 2.0
+"""Seconds that a client may take to read our good-bye."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why the tunnel ends. `bye`: the client is told, in a DISCONNECT with `text`."""
+
+    reason: DisconnectReason
+    text: str = ""
+    bye: bool = False
+
+
+class Tunnel:
+    """`run` is the tunnel's whole life; it returns why it ended, after everybody was told."""
+
+    def __init__(
+        self,
+        session: TlsSession,
+        info: TlsInfo,
+        link: Link,
+        granted: Granted,
+        offer: Offer,
+        page: mmap,
+    ) -> None:
+        self._session = session
+        self._info = info
+        self._link = link
+        self._granted = granted
+        self._offer = offer
+        self._secmod_alive = True
+        self._signals, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        session.send(offer.header)
+        self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched())
+        self._liveness = Liveness(offer.liveness, time.monotonic())
+
+    def run(self) -> DisconnectReason:
+        """Until one side ends it."""
+        self._tell_main()
+        try:
+            end = self._serve()
+        except Ended as order:
+            end = _ordered(order.order)
+        except PeerLost:
+            # main died: the client shall come back with its cookie, so it hears no good-bye.
+            end = End(DisconnectReason.SERVER, "main is gone")
+        self._say_bye(end)
+        self._report(end.reason)
+        _log.info("the tunnel ends: %s%s", end.reason.text, f" ({end.text})" if end.text else "")
+        return end.reason
+
+    def _serve(self) -> End:
+        while True:
+            event = self._pump.run(self._liveness.next_deadline())
+            end = self._ON_EVENT[type(event)](self, event)
+            if end is not None:
+                return end
+
+    # ---- what the pump comes back with
+
+    def _on_frame(self, frame: Frame) -> End | None:
+        handler = self._ON_FRAME.get(frame.type)
+        # Unknown types are ignored, as the C server does; only known ones may be meant.
+        return handler(self, frame.payload) if handler is not None else None
+
+    def _on_readable(self, event: Readable) -> End | None:
+        if event.fd == self._signals:
+            return End(DisconnectReason.SERVER, "SIGTERM", bye=True)
+        if event.fd == self._link.main.fileno():
+            if self._link.hear_main():
+                self._secmod_alive = True
+                self._pump.watch(self._watched())
+            return None
+        # secmod says nothing to a tunnel: its channel becomes readable when it dies. main will send another.
+        self._secmod_alive = False
+        self._pump.watch(self._watched())
+        return None
+
+    def _on_deadline(self, _event: Deadline) -> End | None:
+        pump = self._pump
+        last_data = max(pump.last_data_rx, pump.last_data_tx)
+        for action in self._liveness.on_deadline(time.monotonic(), pump.last_rx, last_data):
+            end = self._ON_LIVENESS[action](self)
+            if end is not None:
+                return end
+        return None
+
+    def _on_interrupted(self, _event: Interrupted) -> End | None:
+        return None
+
+    def _on_closed(self, event: Closed) -> End | None:
+        return End(DisconnectReason.ERROR, "the client closed TLS" if event.clean else "the connection was lost")
+
+    def _on_violation(self, event: Violation) -> End | None:
+        return End(DisconnectReason.ERROR, event.text, bye=True)
+
+    def _on_tun_lost(self, event: TunLost) -> End | None:
+        return End(DisconnectReason.ERROR, f"the TUN device is gone: {os.strerror(event.errno)}")
+
+    _ON_EVENT: ClassVar[Mapping[type, Callable[[Tunnel, Any], End | None]]] = {
+        Frame: _on_frame,
+        Readable: _on_readable,
+        Deadline: _on_deadline,
+        Interrupted: _on_interrupted,
+        Closed: _on_closed,
+        Violation: _on_violation,
+        TunLost: _on_tun_lost,
+    }
+
+    # ---- frames that are no packet
+
+    def _on_dpd_request(self, payload: bytes) -> End | None:
+        self._pump.send(FrameType.DPD_RESPONSE, payload)
+        return None
+
+    def _on_nothing(self, _payload: bytes) -> End | None:
+        return None
+
+    def _on_bye(self, payload: bytes) -> End | None:
+        return End(read_bye(payload), "BYE")
+
+    def _on_compressed(self, _payload: bytes) -> End | None:
+        return End(DisconnectReason.ERROR, "a compressed packet, which was not agreed upon", bye=True)
+
+    _ON_FRAME: ClassVar[Mapping[int, Callable[[Tunnel, bytes], End | None]]] = {
+        FrameType.DPD_REQUEST: _on_dpd_request,
+        FrameType.DPD_RESPONSE: _on_nothing,
+        FrameType.DISCONNECT: _on_bye,
+        FrameType.KEEPALIVE: _on_nothing,
+        FrameType.COMPRESSED: _on_compressed,
+    }
+
+    # ---- timers
+
+    def _send_dpd(self) -> End | None:
+        self._pump.send(FrameType.DPD_REQUEST)
+        return None
+
+    def _send_rekey(self) -> End | None:
+        if self._pump.can_rekey:
+            self._pump.rekey()
+        return None
+
+    def _report_stats(self) -> End | None:
+        self._report(None)
+        return None
+
+    def _on_dpd_timeout(self) -> End | None:
+        return End(DisconnectReason.DPD_TIMEOUT)
+
+    def _on_idle_timeout(self) -> End | None:
+        return End(DisconnectReason.IDLE_TIMEOUT, "Idle Timeout", bye=True)
+
+    def _on_session_timeout(self) -> End | None:
+        return End(DisconnectReason.SESSION_TIMEOUT, "Session Timeout", bye=True)
+
+    _ON_LIVENESS: ClassVar[Mapping[LivenessAction, Callable[[Tunnel], End | None]]] = {
+        LivenessAction.SEND_DPD: _send_dpd,
+        LivenessAction.SEND_REKEY: _send_rekey,
+        LivenessAction.REPORT_STATS: _report_stats,
+        LivenessAction.DPD_TIMEOUT: _on_dpd_timeout,
+        LivenessAction.IDLE_TIMEOUT: _on_idle_timeout,
+        LivenessAction.SESSION_TIMEOUT: _on_session_timeout,
+    }
+
+    # ---- telling the others
+
+    def _watched(self) -> list[int]:
+        secmod = [self._link.secmod.fileno()] if self._secmod_alive else []
+        return [self._link.main.fileno(), self._signals, *secmod]
+
+    def _tell_main(self) -> None:
+        self._link.main.send(TunMtu(self._offer.data_mtu))
+        self._link.main.send(SessionInfo(self._info.ciphersuite, self._offer.data_mtu, self._granted.request.client))
+
+    def _say_bye(self, end: End) -> None:
+        if end.bye:
+            self._pump.send(FrameType.DISCONNECT, build_bye(self._granted.request.client_class, end.text))
+            self._pump.flush(FLUSH_TIMEOUT)
+        self._pump.close()
+
+    def _report(self, reason: DisconnectReason | None) -> None:
+        """Statistics to secmod; where it is away main's page still has the exact bytes."""
+        if not self._secmod_alive:
+            return
+        try:
+            self._link.secmod.send(CliStats(self._granted.reply.sid, self._pump.traffic, reason))
+        except PeerLost:
+            self._secmod_alive = False
+
+
+def _ordered(order: Terminate) -> End:
+    return End(order.reason, order.text, bye=not order.reconnect)

@@ -1,0 +1,44 @@
+"""What every worker has in common: configuration, TLS credentials. Made once in the nursery, inherited by fork."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import __version__
+from ..bridge.tls import CertificateRequest, ServerCertificate, TlsContext, TlsVhost
+from ..config.worker import WorkerConfig, WorkerVhost
+from ..log import Prefix
+
+SERVER_NAME = f"ocserv-core {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`memory_baseline`: bytes of data of the nursery, None without limit-worker-memory."""
+
+    config: WorkerConfig
+    tls: TlsContext
+    prefix: Prefix
+    memory_baseline: int | None
+
+    def vhost(self, name: str) -> WorkerVhost:
+        """The vhost that a handshake chose."""
+        return next(vhost for vhost in self.config.vhosts if vhost.name == name)
+
+
+def build_tls_context(config: WorkerConfig) -> TlsContext:
+    """The credentials of all vhosts. ConfigError names the vhost and what cannot be used."""
+    return TlsContext([_tls_vhost(vhost) for vhost in config.vhosts])
+
+
+def _tls_vhost(vhost: WorkerVhost) -> TlsVhost:
+    return TlsVhost(
+        name=vhost.name,
+        priorities=vhost.options.tls_priorities,
+        certificates=tuple(ServerCertificate(c.chain_pem, c.ocsp, c.key) for c in vhost.certificates),
+        ca_pem=vhost.ca_pem,
+        crl=vhost.crl,
+        dh_params=vhost.dh_params,
+        request=CertificateRequest(vhost.request.value),
+        cookie_timeout=vhost.options.cookie_timeout,
+    )
