@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import itertools
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -98,8 +99,8 @@ class FamilyPool:
         return self.pair(unit)
 
     def _choose(self, owner: SessionId, first: bytes, wish: str, random: Random, now: float) -> int:
-        wanted = (self._hold_of.get(owner), self.unit_of(wish))
-        for unit in (*(u for u in wanted if u is not None), *self._candidates(first, random)):
+        wanted = [unit for unit in (self._hold_of.get(owner), self.unit_of(wish)) if unit is not None]
+        for unit in itertools.chain(wanted, self._candidates(first, random)):
             if self._is_free(unit, owner, now):
                 return unit
         found = self._search(self._unit_from(first), owner, now)
@@ -111,10 +112,11 @@ class FamilyPool:
 
     def _candidates(self, first: bytes, random: Random) -> Iterator[int]:
         candidate = first
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(TRIES):
+            if attempt > 0:
+                chained = attempt < CHAINED_TRIES
+                candidate = sha1(candidate)[: len(first)] if chained else random(len(first))
             yield self._unit_from(candidate)
-            chained = attempt < CHAINED_TRIES
-            candidate = sha1(candidate)[: len(first)] if chained else random(len(first))
 
     def _unit_from(self, candidate: bytes) -> int:
         return (int.from_bytes(candidate) >> self._shift) & self._mask
