@@ -17,6 +17,7 @@ from ..config.launch import Launch
 from ..errors import OcservError, StartError
 
 DEFAULT_CONFIG = "/etc/ocserv/ocserv.conf"
+SYSLOG_SOCKET = "/dev/log"
 DEFAULT_QUICKSTART = "ocserv-quickstart"
 
 # Scripts look for the C server's spelling.
@@ -93,19 +94,26 @@ def _launch(options: argparse.Namespace) -> Launch:
     quickstart = options.quickstart is not None
     if quickstart and options.config:
         raise StartError("--quickstart and --config exclude each other")
-    log_stderr = options.log_stderr or options.debug > 0 or quickstart
+    syslog = _syslog(asked=options.syslog, elsewhere=options.log_stderr or quickstart)
     return Launch(
         config_file=_quickstart(options.quickstart) if quickstart else _readable(options.config or DEFAULT_CONFIG),
         pid_file=os.path.abspath(options.pid_file) if options.pid_file else "",
         foreground=options.foreground or quickstart,
         debug=options.debug,
-        log_stderr=log_stderr,
-        syslog=options.syslog or not (options.log_stderr or quickstart),
+        log_stderr=options.log_stderr or options.debug > 0 or quickstart or not syslog,
+        syslog=syslog,
         syslog_facility=options.syslog_facility,
         no_chdir=options.no_chdir,
         traceable=options.traceable,
         strict=options.strict,
     )
+
+
+def _syslog(*, asked: bool, elsewhere: bool) -> bool:
+    """Syslog is where the log goes when nothing is said; a machine without it gets the log on stderr."""
+    if asked and not os.path.exists(SYSLOG_SOCKET):
+        raise StartError(f"there is no {SYSLOG_SOCKET}, so nothing can be logged to syslog")
+    return asked or (not elsewhere and os.path.exists(SYSLOG_SOCKET))
 
 
 def _quickstart(folder: str) -> str:

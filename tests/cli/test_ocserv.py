@@ -29,6 +29,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Launch]]:
     vars(main).update(run=run, test_config=test_config)
     monkeypatch.setitem(sys.modules, "ocserv_core.main.server", main)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(ocserv, "SYSLOG_SOCKET", "/")  # what certainly exists
     return calls
 
 
@@ -69,6 +70,20 @@ def test_where_the_log_goes(
 ) -> None:
     ocserv.main(["-c", config, *words])
     assert (started[0][1].log_stderr, started[0][1].syslog) == (stderr, syslog)
+
+
+@pytest.mark.parametrize(("words", "code", "calls"), [([], 7, 1), (["--syslog"], 1, 0)])
+def test_a_machine_without_syslog_logs_to_stderr_unless_syslog_was_asked_for(
+    started: list[tuple[str, Launch]],
+    config: str,
+    words: list[str],
+    code: int,
+    calls: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ocserv, "SYSLOG_SOCKET", "/nonexistent")
+    assert ocserv.main(["-c", config, *words]) == code
+    assert [launch for _, launch in started] == [Launch(config_file=config, log_stderr=True)] * calls
 
 
 def test_files_are_named_absolutely(
