@@ -126,11 +126,18 @@ def open_log(process: str, target: LogTarget) -> Prefix:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:
         handler.setFormatter(_OneLine(prefix))
+        handler.addFilter(_is_ours_or_serious)
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(threshold(target.level))
     logging.raiseExceptions = False  # a log that cannot be written must not fill stderr with tracebacks
     return prefix
+
+
+def _is_ours_or_serious(record: logging.LogRecord) -> bool:
+    """Libraries log how they work at DEBUG, and may log what they were given: only their warnings are wanted.
+    Our own plugins' loggers are named after their packages, `ocserv_…`."""
+    return record.levelno >= logging.WARNING or record.name.startswith("ocserv")
 
 
 def descriptors() -> list[int]:

@@ -91,13 +91,13 @@ class Identity(msgspec.Struct, frozen=True):
     """Who was authenticated: what a back end returns, and what the session store keeps.
 
     `attributes` is plain data that a back end must know later (Class, Framed-IP-Address …); it is kept with the
-    session and handed to every later hook, so that no plugin needs a memory of its own.
+    session and handed to every later hook, so that no plugin needs a memory of its own. Octets are hexadecimal text.
     """
 
     username: str
     group: str = ""
     groups: tuple[str, ...] = ()
-    attributes: dict[str, str | int | bytes | list[str] | list[bytes]] = {}
+    attributes: dict[str, str | int | list[str]] = {}
 
 
 class AddressPair(msgspec.Struct, frozen=True, array_like=True):

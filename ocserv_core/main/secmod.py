@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +48,9 @@ DEATHS_WITHIN = 60.0
 
 CONFIGURE_TIMEOUT = 60.0
 OPEN_SESSIONS_PART = 512
+
+_NO_CACHE = {"XDG_CACHE_HOME": os.devnull}
+"""stevedore would keep a cache of entry points in root's home and believe what it finds there."""
 
 Answer = TypeVar("Answer", bound=Message)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -72,8 +71,6 @@ def seal(manager: pluggy.PluginManager) -> None:
 def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
     if not specs:
         return {}
-    # stevedore would keep a cache of entry points below $XDG_CACHE_HOME; root keeps nothing anybody may write.
-    os.environ["XDG_CACHE_HOME"] = "/nonexistent"
     names = list(dict.fromkeys(spec.name for spec in specs))
     found: NamedExtensionManager[Any] = NamedExtensionManager(
         group,

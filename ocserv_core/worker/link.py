@@ -79,9 +79,10 @@ class Link:
         self, question: AuthInit | AuthCont, timeout: float
     ) -> AuthPrompt | AuthGranted | AuthDenied | AuthLost:
         """A round of a login. SecmodLost."""
-        answers: tuple[type[AuthPrompt | AuthGranted | AuthDenied | AuthLost], ...]
         answers = (AuthPrompt, AuthGranted, AuthDenied, AuthLost)
-        return self._ask_secmod(question, answers, timeout)
+        reply = self._ask_secmod(question, answers, timeout)
+        assert isinstance(reply, answers)
+        return reply
 
     def _ask_secmod(self, question: Message, answers: tuple[type[Answer], ...], timeout: float) -> Answer:
         try:
@@ -114,9 +115,7 @@ class Link:
 
     def ask_tunnel(self, request: AuthCookieRequest, timeout: float) -> tuple[AuthCookieReply, int] | AuthCookieRefused:
         """CONNECT: the tunnel and its TUN device, or why not. Ended where main orders the end meanwhile."""
-        answers: tuple[type[AuthCookieReply | AuthCookieRefused | Terminate], ...]
-        answers = (AuthCookieReply, AuthCookieRefused, Terminate)
-        reply, fds = self.main.ask(request, answers, timeout)
+        reply, fds = self.main.ask(request, (AuthCookieReply, AuthCookieRefused, Terminate), timeout)
         if isinstance(reply, Terminate):
             raise Ended(reply)
         if isinstance(reply, AuthCookieReply):
@@ -124,6 +123,7 @@ class Link:
                 close_all(fds)
                 raise PeerViolation("a tunnel came without its device")
             return reply, fds[0]
+        assert isinstance(reply, AuthCookieRefused)
         return reply
 
     def hear_main(self) -> bool:
