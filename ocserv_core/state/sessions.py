@@ -166,7 +166,7 @@ class SessionTable:
 
     def __init__(self, sessions: Iterable[Session] = ()) -> None:
         self._by_sid = {session.sid: session for session in sessions}
-        self._by_cookie = {s.cookie_hash: s.sid for s in self._by_sid.values() if not s.revoked}
+        self._by_cookie = {session.cookie_hash: session.sid for session in self._by_sid.values()}
         self._changes: dict[SessionId, Put | Delete] = {}
 
     # ---- the life of a session
@@ -288,7 +288,6 @@ class SessionTable:
         session = self._by_sid.get(sid)
         if session is None:
             return None
-        self._by_cookie.pop(session.cookie_hash, None)
         if session.workers:
             return self._change(session, revoked=True)
         self._delete(session)
@@ -375,7 +374,7 @@ class SessionTable:
 
     def _delete(self, session: Session) -> None:
         del self._by_sid[session.sid]
-        self._by_cookie.pop(session.cookie_hash, None)
+        del self._by_cookie[session.cookie_hash]
         self._changes[session.sid] = Delete(session.sid)
 
 
