@@ -226,3 +226,26 @@ class Nurseries:
             except (ConfigErrors, StartError, SystemFailure) as error:
                 _log.critical("no new nursery can be started, no client can connect: %s", error)
                 await asyncio.sleep(RESTART_DELAY)
+
+
+CHECK = "--check"
+"""The nursery's argument that makes it load the configuration, say what is wrong with it, and exit."""
+
+
+async def check_worker_config(config: WorkerConfig) -> None:
+    """The nursery's half of `--test-config`; needs no privilege. ConfigErrors."""
+    nurseries = Nurseries([CHECK], {}, _Nobody())
+    nursery = await nurseries.prepare(config)
+    await nursery.stop(5.0)
+
+
+class _Nobody:
+    """There are no workers in a check."""
+
+    def on_spawned(self, generation: int, worker: int, pid: int) -> None: ...
+
+    def on_spawn_failed(self, worker: int, error: str) -> None: ...
+
+    def on_exited(self, generation: int, pid: int, status: int) -> None: ...
+
+    def on_orphans(self, generation: int) -> None: ...

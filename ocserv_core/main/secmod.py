@@ -101,7 +101,8 @@ class Secmod:
         """Start the process; it knows nothing before `configure` and `commit`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._child = spawn_module("ocserv_core.secmod", {"main": theirs.fileno()}, environment=self._environment)
+            environment = {**self._environment, **_NO_CACHE}
+            self._child = spawn_module("ocserv_core.secmod", {"main": theirs.fileno()}, environment=environment)
         self._channel = AsyncChannel(
             ours,
             FromSecmodToMain,

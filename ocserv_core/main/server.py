@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from ..config.launch import Launch
 from ..config.tree import ServerConfig
+from ..config.worker import build_worker_config
 from ..errors import ConfigErrors, OcservError
 from ..ipc.messages import DisconnectSession, Terminate
 from ..log import NOTICE, LogTarget, open_log
@@ -30,7 +31,7 @@ from .admission import Admission
 from .configuration import Configuration, load, read_contents
 from .control import ControlServer
 from .listeners import Listeners
-from .nursery import Nurseries
+from .nursery import Nurseries, check_worker_config
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
 from .secmod import Secmod
@@ -69,16 +70,17 @@ def test_config(launch: Launch) -> int:
     """`--test-config`: what start would find wrong, without opening a socket. Prints warnings and errors."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     config = load(launch.config_file, strict=launch.strict)
-    read_contents(config)
-    asyncio.run(_test_prepare(config, launch))
+    server = config.server
+    resolve_user(server.run_as_user or None, server.run_as_group or None)
+    asyncio.run(_test_prepare(config))
     return 0
 
 
-async def _test_prepare(config: ServerConfig, launch: Launch) -> None:
-    """secmod's half and the nursery's, in children that serve nobody."""
-    target = LogTarget(level=0)
+async def _test_prepare(config: ServerConfig) -> None:
+    """What secmod and the nursery would say, without a socket: secmod's half in a child that serves nobody."""
+    contents = read_contents(config)
     secmod = Secmod(
-        target.environment(),
+        LogTarget(level=0).environment(),
         open_sessions=list,
         on_restarted=lambda: None,
         on_disconnect=lambda _message: None,
@@ -86,9 +88,10 @@ async def _test_prepare(config: ServerConfig, launch: Launch) -> None:
     )
     secmod.start()
     try:
-        await secmod.configure(1, config)
+        configured = await secmod.configure(1, config)
     finally:
         await secmod.stop(5.0)
+    await check_worker_config(build_worker_config(config, 1, contents, configured.groups))
 
 
 async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:

@@ -26,8 +26,7 @@ MAX_CONFIGURATION = 64 * 1024 * 1024
 
 
 def main(arguments: list[str]) -> int:
-    """arguments: uid, gid, the empty folder that becomes the root."""
-    uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
+    """arguments: uid, gid, the empty folder that becomes the root; or --check, to try the configuration only."""
     inherited = read_state_env()
     set_title("ocserv-nursery")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -42,6 +41,10 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         channel.send(NurseryRefused(config.generation, (ConfigFault(error.message, error.file, error.line),)))
         return 0
+    if arguments == ["--check"]:
+        channel.send(NurseryReady(config.generation))
+        return 0
+    uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
     _load_what_would_be_loaded_late()
     baseline = enter_nursery(uid, gid, empty_root)
     world = World(config, tls, prefix, baseline if config.server.limit_worker_memory else None)
