@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,7 +148,5 @@ _NAMES = st.sampled_from(
 
 @given(st.lists(st.tuples(_NAMES, st.text(st.characters(max_codepoint=255), max_size=60)), max_size=12))
 def test_any_values_raise_nothing_else(headers: list[tuple[str, str]]) -> None:
-    try:
+    with contextlib.suppress(ClientError):
         parse(*headers)
-    except ClientError:
-        pass

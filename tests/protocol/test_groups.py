@@ -48,6 +48,8 @@ def test_without_groups_there_is_no_list() -> None:
     assert GroupList(default="DEFAULT").arranged("x") == ()
 
 
-@pytest.mark.parametrize(("name", "can_be"), [("a", True), ("a" * 63, True), ("a" * 64, False), ("", False), ("a\n", False)])
+@pytest.mark.parametrize(
+    ("name", "can_be"), [("a", True), ("a" * 63, True), ("a" * 64, False), ("", False), ("a\n", False)]
+)
 def test_what_can_be_a_name(name: str, can_be: bool) -> None:
     assert is_group_name(name) is can_be

@@ -7,10 +7,14 @@ import inspect
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocserv_core.config.values import Group
 from ocserv_core.errors import PeerViolation
 from ocserv_core.model import CertificateFacts
+from ocserv_core.protocol.http1 import Headers, Request
+from ocserv_core.protocol.login import Login
 from ocserv_core.protocol.login_table import TRANSITIONS, State
 from ocserv_core.protocol.login_words import AskCont, AskInit, ConnectionFacts, LoginSettings, OpenTunnel
 
@@ -706,6 +710,26 @@ def test_no_secret_stands_in_a_repr() -> None:
     assert not re.search(f"hunter2|{COOKIE}", f"{asked!r} {granted!r} {tunnel!r} {d.commands!r}")
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("GET", "POST", "CONNECT", "PUT")),
+            st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40),
+            st.one_of(st.binary(max_size=80), st.sampled_from((init().encode(), reply(username="a").encode()))),
+            st.text(st.characters(max_codepoint=255), max_size=60),
+        ),
+        max_size=5,
+    )
+)
+def test_whatever_is_requested_there_is_an_answer(requests: list[tuple[str, str, bytes, str]]) -> None:
+    login = Login(BY_URL, presented("staff", "guests"))
+    for method, target, body, cookie in requests:
+        if login.state not in (State.START, State.PROMPTED, State.GRANTED):
+            return
+        headers = Headers((("Cookie", f"webvpn={cookie}"), ("User-Agent", cookie)))
+        assert login.on_request(Request(method, target, headers, body))
+
+
 # ---- the table --------------------------------------------------------------------------------------------------
 
 
@@ -720,5 +744,5 @@ def test_every_row_of_the_table_is_exercised() -> None:
 
 def _run(test: object) -> None:
     assert inspect.isfunction(test)
-    if not inspect.signature(test).parameters:
+    if not inspect.signature(test).parameters and not hasattr(test, "hypothesis"):
         test()
