@@ -162,9 +162,29 @@ class TestWorker:
             mine, other = os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)
             nursery(tmp_path)
             isolate.enter_worker([REPORT, mine])
-            return [refusal(lambda: os.fstat(mine)), refusal(lambda: os.fstat(other)), refusal(lambda: os.fstat(0))]
+            return [refusal(lambda: os.fstat(mine)), refusal(lambda: os.fstat(other))]
 
-        assert in_child(look) == ["", "OSError", "OSError"]
+        assert in_child(look) == ["", "OSError"]
+
+    def test_has_nothing_at_the_standard_three(self, tmp_path: Path) -> None:
+        def look() -> Any:
+            null = os.stat("/dev/null").st_rdev
+            nursery(tmp_path)
+            isolate.enter_worker([REPORT])
+            return [os.fstat(fd).st_rdev == null for fd in range(3)]
+
+        assert in_child(look) == [True, True, True]
+
+    def test_keeps_stderr_for_its_log(self, tmp_path: Path) -> None:
+        def look() -> Any:
+            log = os.memfd_create("log")
+            os.dup2(log, 2)
+            nursery(tmp_path)
+            isolate.enter_worker([2, REPORT])
+            os.write(2, b"a line")
+            return os.pread(2, 10, 0).decode()
+
+        assert in_child(look) == "a line"
 
     def test_writes_no_core(self, tmp_path: Path) -> None:
         def look() -> Any:
