@@ -8,10 +8,12 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 
 from ..config.launch import Launch
+from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigErrors, OcservError
@@ -133,7 +135,7 @@ class Server:
         sockets = open_listeners(server.listen_host or None, server.tcp_port)
         for sock in sockets:
             stack.callback(sock.close)
-        control = open_control_socket(server.occtl_socket_file) if server.use_occtl else None
+        control = self._open_control_socket(server, stack)
         raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT)
         set_child_subreaper()
         netlink = await Netlink.open()
@@ -146,11 +148,18 @@ class Server:
         self._write_pid_file(config, stack)
         if control is not None:
             await self._control.start(control)
-            stack.callback(_remove, server.occtl_socket_file)
         self._listeners = Listeners(sockets, self._ready, self._on_connection)
         self._listeners.resume()
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
+
+    def _open_control_socket(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> socket.socket | None:
+        if not server.use_occtl:
+            return None
+        control = open_control_socket(server.occtl_socket_file)
+        stack.callback(_remove, server.occtl_socket_file)
+        stack.callback(control.close)
+        return control
 
     def _build(self, config: ServerConfig, netlink: Netlink, nursery_arguments: list[str]) -> None:
         self._admission = Admission(config.server.max_clients)
