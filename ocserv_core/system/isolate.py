@@ -164,7 +164,8 @@ def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None)
     """Close every other descriptor, and take the limits that hold for the rest of this worker's life.
 
     The standard three stay taken, by /dev/null where they are not kept: what would write to them must never find
-    a tunnel there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on. Raises SystemFailure.
+    a tunnel there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
+    Raises SystemFailure.
     """
     kept = set(keep_fds)
     for fd in {1, 2} - kept:

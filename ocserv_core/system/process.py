@@ -159,6 +159,9 @@ def close_all_fds_but(keep: Iterable[int]) -> None:
     top = 1 << 20 if soft == resource.RLIM_INFINITY else soft
     low = 0
     for fd in sorted(set(keep)):
-        os.closerange(low, fd)
+        # An empty range must not be asked for: 0 to -1 is taken for "all" by close_range(2).
+        if low < fd:
+            os.closerange(low, fd)
         low = fd + 1
-    os.closerange(low, max(low, top))
+    if low < top:
+        os.closerange(low, top)

@@ -197,9 +197,19 @@ def test_every_other_descriptor_is_closed() -> None:
     def close() -> Any:
         low, high = os.open("/dev/null", os.O_RDONLY), os.dup2(os.open("/dev/null", os.O_RDONLY), 57)
         process.close_all_fds_but([REPORT, high])
-        return [fd for fd in range(200) if not refusal(lambda fd=fd: os.fstat(fd))] + [low < high]  # type: ignore[misc]
+        return [fd for fd in range(200) if not refusal(lambda fd=fd: os.fstat(fd))] + [low < high]  # type: ignore[misc]  # bound early
 
     assert in_child(close) == [57, REPORT, True]
+
+
+@pytest.mark.parametrize("kept", [[0, REPORT], [0, 1, 2, REPORT], [REPORT, REPORT + 1]])
+def test_neighbours_are_kept_together(kept: list[int]) -> None:
+    def close() -> Any:
+        os.dup2(REPORT, REPORT + 1)
+        process.close_all_fds_but(kept)
+        return [fd for fd in range(200) if not refusal(lambda fd=fd: os.fstat(fd))]  # type: ignore[misc]  # bound early
+
+    assert in_child(close) == kept
 
 
 def test_the_title_is_what_ps_shows() -> None:
