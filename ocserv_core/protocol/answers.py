@@ -18,6 +18,7 @@ from .forms import (
     Success,
     answer_field,
     build_acknowledgement,
+    build_error,
     build_form,
     build_success,
 )
@@ -62,6 +63,10 @@ class Answers:
         banner = self._settings.pre_login_banner
         form = Form(message, fields, groups, chosen, banner=banner, error=error)
         return self._document(build_form(form, v3=v3), build_context_cleared())
+
+    def certificate_missing(self) -> Response:
+        """Without a client certificate there is no way in. openconnect knows this text, and rewords it."""
+        return self._document(build_error("Certificate Validation Failure"))
 
     def prompt(self, prompt: Prompt, *, v3: bool = False) -> Response:
         """A back end's question."""

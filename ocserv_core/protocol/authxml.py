@@ -43,8 +43,6 @@ class AuthBody:
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     group: str | None = None
     handle: str = field(default="", repr=False)
-    capabilities: tuple[str, ...] = ()
-    certificate_failed: bool = False
 
     @property
     def username(self) -> str | None:
@@ -114,7 +112,6 @@ class _ConfigAuthReader:
         self._type = ""
         self._fields: dict[str, str] = {}
         self._found: dict[tuple[str, ...], str] = {}
-        self._capabilities: list[str] = []
 
     def parse(self, text: bytes) -> None:
         # The encoding is fixed, so that a document cannot choose a codec.
@@ -133,10 +130,8 @@ class _ConfigAuthReader:
         return AuthBody(
             kind=kind,
             fields=MappingProxyType(self._fields),
-            group=self._found.get((_ROOT, "group-select")),
-            handle=parse_handle(self._found.get((_ROOT, "opaque", "aggauth-handle"), "")),
-            capabilities=tuple(self._capabilities),
-            certificate_failed=(_ROOT, "client-cert-fail") in self._found,
+            group=self._found.get(_GROUP),
+            handle=parse_handle(self._found.get(_HANDLE, "")),
         )
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
@@ -157,9 +152,6 @@ class _ConfigAuthReader:
         self._path.pop()
         if len(path) == 3 and path[:2] == _AUTH:
             self._add_field(path[2], text)
-        elif path == _CAPABILITY:
-            if len(self._capabilities) < MAX_FIELDS:
-                self._capabilities.append(text)
         elif path in _KEPT:
             self._found.setdefault(path, text)
 
@@ -173,14 +165,8 @@ class _ConfigAuthReader:
         raise HttpViolation(400, "XML with a DOCTYPE")
 
 
-_CAPABILITY = (_ROOT, "capabilities", "auth-method")
-
-_KEPT = frozenset(
-    (
-        (_ROOT, "group-select"),
-        (_ROOT, "opaque", "aggauth-handle"),
-        (_ROOT, "client-cert-fail"),
-    )
-)
+_GROUP = (_ROOT, "group-select")
+_HANDLE = (_ROOT, "opaque", "aggauth-handle")
+_KEPT = frozenset((_GROUP, _HANDLE))
 
 _KINDS = {kind.value: kind for kind in BodyKind}

@@ -157,11 +157,8 @@ def _manifest(profile: tuple[str, str] | None) -> str:
 
 
 def build_error(text: str) -> bytes:
-    """A document that only says what is wrong; no form, so the client gives up after showing it."""
-    return (
-        f'{PROLOG}<config-auth client="vpn" type="auth-request">\n<version who="sg">0.1(1)</version>\n'
-        f'<auth id="main">\n<error id="1" param1="" param2="">{escape(text)}</error>\n</auth>\n</config-auth>\n'
-    ).encode()
+    """A form that cannot be filled in: the client shows what is wrong and gives up."""
+    return build_form(Form("", (), error=text))
 
 
 def build_acknowledgement() -> bytes:

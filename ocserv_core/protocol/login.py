@@ -156,12 +156,14 @@ class Login:
             # A group that is no more (a client's stale choice) must not be an error here.
             self._group = self._group_list().resolve(body.group) or self._url_group
         if self._method is None:
-            return self._deny("No way to log in without a client certificate")
+            return State.START, self._send(self._answers.certificate_missing())
         return self._begin_by_certificate() if self._method == ("certificate",) else self._show_form()
 
     def _on_reply(self, body: AuthBody) -> Outcome:
+        if self._method is None:
+            return self._on_init(body)
         group = self._group_list().resolve_typed(body.group) if body.group is not None else self._group
-        if self._method is None or group is None:
+        if group is None:
             return self._deny("")
         self._group = group
         if self._method == ("certificate",):

@@ -57,14 +57,6 @@ def test_the_opaque_copy_gives_the_handle() -> None:
     assert parse(TWO_CREDENTIALS).handle == "168179266"
 
 
-def test_the_capabilities_are_read() -> None:
-    assert parse(TWO_CREDENTIALS).capabilities == ("single-sign-on-v2", "single-sign-on-external-browser")
-
-
-def test_a_client_may_say_that_it_has_no_certificate() -> None:
-    assert parse(config_auth("init", "<client-cert-fail/>")).certificate_failed
-
-
 def test_a_logout() -> None:
     assert parse(config_auth("logout", "<session-token>x</session-token>")).kind is BodyKind.LOGOUT
 

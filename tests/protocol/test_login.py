@@ -431,7 +431,8 @@ def test_without_a_certificate_the_alternative_is_taken() -> None:
 
 def test_without_a_certificate_and_without_an_alternative_there_is_no_way_in() -> None:
     d = Dialogue(LoginSettings("default", methods=(("certificate",),)))
-    assert answer(d.posts(init(), "/")).status == 401
+    assert answer(d.posts(init(), "/")).element("error") == "Certificate Validation Failure"
+    assert answer(d.posts("username=a&password=b")).element("error") == "Certificate Validation Failure"
 
 
 def test_the_only_group_of_a_certificate_is_taken_silently() -> None:
