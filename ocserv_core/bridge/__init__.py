@@ -1,16 +1,21 @@
 """The bridge between client and TUN: TLS by GnuTLS, and the pump that moves packets. One kind of I/O, no policy.
 
 tls.py        one TLS connection as a worker sees it: handshake, HTTP bytes, names in the client's certificate
+handshake.py  what one handshake decides: vhost, resumption, the client's certificate
 context.py    what all connections share: credentials and priorities by vhost, loaded once before the fork
-callbacks.py  what GnuTLS asks back: signatures, the vhost of a ClientHello, resumption, verification
+callbacks.py  how GnuTLS's questions reach Python: signatures, ClientHello, resumption, verification
+peer.py       names in a client's certificate
 pump.py       the tunnel after CONNECT: events up, control frames down; packets never enter Python
 errors.py     what can go wrong with TLS, and how a GnuTLS return value becomes an exception
 _native       the extension: GnuTLS as cffi sees it, and our C
 
 native/build.py      builds _native; cdef.h is what Python sees of it
 native/transport.c   a socket under GnuTLS: deadlines, whole records, secrets for KeyUpdate
+native/callbacks.c   GnuTLS's questions in simple types, for callbacks.py
 native/record.c      TLS 1.2 and 1.3 records with AEAD suites, sealed and opened
 native/upstream.c    client → TUN, in the packet's order
 native/downstream.c  TUN → client, in the packet's order
-native/pump.c        the poll loop round the two
+native/control.c     what the tunnel says beside packets: alerts, KeyUpdate
+native/library.c     CBC suites: GnuTLS's own records between the pump's buffers
+native/pump.c        the poll loop round them
 """

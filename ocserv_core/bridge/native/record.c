@@ -95,7 +95,9 @@ int oc_half_open(struct oc_half *h, int tls13, int cipher, const uint8_t *key, s
 	if (!suite)
 		return GNUTLS_E_UNKNOWN_CIPHER_SUITE;
 	h->explicit_nonce = tls13 ? 0 : suite->explicit_nonce;
-	if (iv_size != (h->explicit_nonce ? 4 : 12) || (tls13 && secret_size != 32 && secret_size != 48))
+	if (key_size != gnutls_cipher_get_key_size(suite->cipher) || iv_size != (h->explicit_nonce ? 4 : 12))
+		return GNUTLS_E_INVALID_REQUEST;
+	if (tls13 && secret_size != 32 && secret_size != 48)
 		return GNUTLS_E_INVALID_REQUEST;
 	h->tls13 = tls13;
 	h->cipher = suite->cipher;
