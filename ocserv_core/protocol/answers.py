@@ -65,7 +65,7 @@ class Answers:
         return self._document(build_form(form, v3=v3), build_context_cleared())
 
     def certificate_missing(self) -> Response:
-        """Without a client certificate there is no way in. openconnect knows this text, and rewords it."""
+        """Without a client certificate there is no way in; the words are those of the ASA."""
         return self._document(build_error("Certificate Validation Failure"))
 
     def prompt(self, prompt: Prompt, *, v3: bool = False) -> Response:

@@ -158,7 +158,8 @@ def _manifest(profile: tuple[str, str] | None) -> str:
 
 def build_error(text: str) -> bytes:
     """A form that cannot be filled in: the client shows what is wrong and gives up."""
-    return build_form(Form("", (), error=text))
+    # As error for Cisco's clients; openconnect shows only the message of a form without fields.
+    return build_form(Form(text, (), error=text))
 
 
 def build_acknowledgement() -> bytes:

@@ -114,7 +114,7 @@ def test_success_shows_no_cookie_in_its_repr() -> None:
 
 def test_an_error_has_nothing_to_fill_in() -> None:
     document = build_error("No <way>")
-    assert child(document, "auth/error").text == "No <way>"
+    assert [child(document, f"auth/{name}").text for name in ("message", "error")] == ["No <way>"] * 2
     assert list(child(document, "auth/form")) == []
 
 
