@@ -151,6 +151,7 @@ static int deliver(struct oc_pump *p, const uint8_t *packet, size_t n)
 /* The frames of the record in `plain`, one after another. */
 static int deliver_frames(struct oc_pump *p)
 {
+	p->tun_full = 0;
 	while (oc_waiting(&p->plain)) {
 		uint8_t *frame = p->plain.data + p->plain.start;
 		long n = frame_length(frame, oc_waiting(&p->plain));
