@@ -123,12 +123,14 @@ class Handshake:
         return self.on_verify() if not self._verified else 0
 
     def on_store(self, session_id: bytes, data: bytes) -> None:
+        """A session that may be resumed later: to the store, behind the hash of the certificate that was shown."""
         # Clients compare the hash of the server's certificate, and GnuTLS does not know it in a resumed session.
         shown = self._shown_sha1()
         if self._store is not None and shown and len(shown) + len(data) <= RESUMPTION_MAX:
             self._store.store(self._loaded.vhost.name, session_id, shown + data)
 
     def on_fetch(self, session_id: bytes) -> bytes | None:
+        """A session that the client names; None where it is unknown, or was made with a certificate that is gone."""
         assert self._store is not None
         data = self._store.fetch(self._loaded.vhost.name, session_id)
         if data is None or data[:_SHA1] not in self._loaded.fingerprints:
@@ -137,10 +139,12 @@ class Handshake:
         return data[_SHA1:]
 
     def on_delete(self, session_id: bytes) -> None:
+        """A session that must not be resumed any more."""
         if self._store is not None:
             self._store.delete(self._loaded.vhost.name, session_id)
 
     def info(self) -> TlsInfo:
+        """What the handshake found, once it is over."""
         resumed = bool(lib.gnutls_session_is_resumed(self._native))
         return TlsInfo(
             version=_string(lib.gnutls_protocol_get_name(lib.gnutls_protocol_get_version(self._native))),

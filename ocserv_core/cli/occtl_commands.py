@@ -94,9 +94,11 @@ class Command(NamedTuple):
 
     @property
     def needs_argument(self) -> bool:
+        """Whether nothing can be done without one."""
         return self.argument.startswith("[")
 
     def help_line(self) -> str:
+        """Its line of `help`."""
         if self.argument:
             return f" {self.words:>12} {self.argument}\t{self.help}\n"
         return f" {self.words:>16}\t{self.help}\n"
@@ -167,6 +169,7 @@ def candidates(console: Console, line: str) -> list[str]:
 
 
 def show_status(console: Console, _argument: str) -> int:
+    """`show status`; says that the server is offline where nobody answers."""
     try:
         report = console.ask(control.ShowStatus(), StatusReport)
     except Unreachable:
@@ -178,6 +181,7 @@ def show_status(console: Console, _argument: str) -> int:
 
 
 def show_users(console: Console, _argument: str) -> int:
+    """`show users`: a table, one connection a line."""
     users = console.ask(control.ShowUsers(), UserTable).users
     _remember_users(console, users)
     now = console.clock()
@@ -189,10 +193,12 @@ def show_users(console: Console, _argument: str) -> int:
 
 
 def show_user(console: Console, name: str) -> int:
+    """`show user`: every field of his connections."""
     return _show_connections(console, console.ask(control.ShowUser(name), UserTable).users)
 
 
 def show_id(console: Console, number: str) -> int:
+    """`show id`: every field of one connection."""
     return _show_connections(console, console.ask(control.ShowId(_id(number)), UserTable).users)
 
 
@@ -212,10 +218,12 @@ def _remember_users(console: Console, users: Sequence[UserEntry]) -> None:
 
 
 def show_all_sessions(console: Console, _argument: str) -> int:
+    """`show sessions all`."""
     return _show_table(console, _sessions(console))
 
 
 def show_valid_sessions(console: Console, _argument: str) -> int:
+    """`show sessions valid`: those whose cookie opens a tunnel."""
     valid = [session for session in _sessions(console) if session.state is UserState.AUTHENTICATED]
     return _show_table(console, valid)
 
@@ -229,6 +237,7 @@ def _show_table(console: Console, sessions: Sequence[SessionEntry]) -> int:
 
 
 def show_session(console: Console, prefix: str) -> int:
+    """`show session`: those whose SID begins so."""
     found = [session for session in _sessions(console) if session.sid.startswith(prefix)]
     shown = [views.session_view(session) for session in found]
     if console.json:
@@ -245,33 +254,39 @@ def _sessions(console: Console) -> Sequence[SessionEntry]:
 
 
 def disconnect_user(console: Console, name: str) -> int:
+    """`disconnect user`: the cookies live on where they are persistent."""
     done = console.ask(control.DisconnectUser(name), Done)
     return _tell(console, done, f"user '{name}' was disconnected", f"could not disconnect user '{name}'")
 
 
 def disconnect_id(console: Console, number: str) -> int:
+    """`disconnect id`, likewise."""
     done = console.ask(control.DisconnectId(_id(number)), Done)
     return _tell(console, done, f"connection ID '{number}' was disconnected", f"could not disconnect ID '{number}'")
 
 
 def terminate_user(console: Console, name: str) -> int:
+    """`terminate user`: the cookies die too."""
     done = console.ask(control.DisconnectUser(name, terminate=True), Done)
     good = f"user '{name}' was terminated (session invalidated)"
     return _tell(console, done, good, f"could not terminate user '{name}'")
 
 
 def terminate_id(console: Console, number: str) -> int:
+    """`terminate id`, likewise."""
     done = console.ask(control.DisconnectId(_id(number), terminate=True), Done)
     good = f"connection ID '{number}' was terminated (session invalidated)"
     return _tell(console, done, good, f"could not terminate ID '{number}'")
 
 
 def reload_(console: Console, _argument: str) -> int:
+    """`reload`: waits until the server has agreed or refused."""
     done = console.ask(control.Reload(), Done)
     return _tell(console, done, "Server scheduled to reload", "Error scheduling reload")
 
 
 def stop(console: Console, _argument: str) -> int:
+    """`stop now`."""
     done = console.ask(control.Stop(), Done)
     return _tell(console, done, "Server scheduled to stop", "Error scheduling server stop")
 
@@ -295,17 +310,20 @@ def _id(number: str) -> int:
 
 
 def reset(console: Console, _argument: str) -> int:
+    """`reset`: the terminal, as the C client does it."""
     console.say("\033c")
     return OK
 
 
 def help_(console: Console, _argument: str) -> int:
+    """`help`: every command."""
     listed = (command.help_line() for command in COMMANDS if not command.alias)
     console.say("Available Commands\n" + "".join(listed))
     return OK
 
 
 def leave(_console: Console, _argument: str) -> int:
+    """`exit`: ends the prompt."""
     raise SystemExit(OK)
 
 

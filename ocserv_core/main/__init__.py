@@ -7,6 +7,7 @@ requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
 secmod.py         secmod: kept alive, asked
 nursery.py        the nurseries: started, replaced, asked to fork
+children.py       the end of a process, awaited by whoever started it
 configuration.py  a configuration, read and prepared by all before anything changes
 control.py        occtl's requests, answered
 status.py         the figures of `show status`
