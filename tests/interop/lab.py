@@ -1,0 +1,184 @@
+"""A lab: namespaces, a folder with certificate, passwords and configuration, the server, and clients.
+
+Tests get one from the fixture `lab` (conftest.py), which closes it whatever happens. Nothing of it is shared, so that
+labs run in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from ocserv_core.system import crypt
+
+from .certificates import make_certificate, pin_of
+from .client import SCRIPT, Client
+from .network import SERVER4, SERVER6, Host, Namespace, Network
+from .processes import Watched
+from .server import Server
+
+Option = str | int | bool | Iterable[str]
+
+POOL4 = "198.51.100.0/24"
+POOL6 = "2001:db8:1::/112"
+GATEWAY4 = "198.51.100.1"
+GATEWAY6 = "2001:db8:1::1"
+"""The pools, and the server's own addresses in them: what a client pings through the tunnel."""
+
+GROUPS = {"alice": "staff,guests", "bob": "staff", "carol": "*"}
+"""The users that every lab has; `lab.passwords` knows their passwords."""
+
+
+class Lab:
+    """One server and its surroundings. certificate: "ECDSA", "RSA", "RSA-PSS" or "ED25519"."""
+
+    def __init__(self, *, certificate: str = "ECDSA") -> None:
+        self.folder = tempfile.mkdtemp(prefix="ocserv-lab-")
+        self._started: list[Watched | Server | Client] = []
+        self.network: Network | None = None
+        self.passwords: dict[str, str] = {}
+        try:
+            self.key_file, self.cert_file = make_certificate(self.folder, certificate)
+            self.pin = pin_of(self.cert_file)
+            self.write("script", SCRIPT, mode=0o755)
+            self.add_users(GROUPS)
+            self.network = Network()
+        except BaseException:
+            self.close()
+            raise
+
+    # ---- files
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def write(self, name: str, text: str, mode: int = 0o600) -> str:
+        """A file in the lab's folder; its path."""
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def add_users(self, groups: Mapping[str, str]) -> None:
+        """Users with random passwords, beside those that are there."""
+        for name in groups:
+            self.passwords[name] = f"{name}-{secrets.token_hex(8)}"
+        lines = [f"{name}:{groups[name]}:{_hash(self.passwords[name])}\n" for name in groups]
+        with open(self.path("passwd"), "a", encoding="utf-8") as file:
+            file.writelines(lines)
+
+    def configure(self, **options: Option) -> str:
+        """Write ocserv.conf: the lab's defaults, changed by options (`idle_timeout=2`); its path."""
+        values: dict[str, Option] = {**self._defaults(), **{name.replace("_", "-"): v for name, v in options.items()}}
+        return self.write("ocserv.conf", "".join(_lines(values)))
+
+    def _defaults(self) -> dict[str, Option]:
+        return {
+            "auth": f'"plain[passwd={self.path("passwd")}]"',
+            "tcp-port": 443,
+            "server-cert": self.cert_file,
+            "server-key": self.key_file,
+            "socket-file": self.path("ocserv.sock"),
+            "use-occtl": True,
+            "occtl-socket-file": self.path("occtl.sock"),
+            "isolate-workers": True,
+            "device": "vpns",
+            "log-level": 3,
+            "auth-timeout": 40,
+            "ipv4-network": POOL4,
+            "ipv6-network": POOL6,
+            "route": (POOL4, POOL6),
+        }
+
+    # ---- the server
+
+    @property
+    def namespace(self) -> Namespace:
+        """The server's."""
+        assert self.network is not None
+        return self.network.server
+
+    def launch(self, **options: Option) -> Server:
+        """Start the server without waiting for it."""
+        server = Server(self.namespace, self.configure(**options), self.path("occtl.sock"))
+        self._started.append(server)
+        return server
+
+    def start_server(self, **options: Option) -> Server:
+        """Start the server and wait until it listens."""
+        return self.launch(**options).await_listening()
+
+    # ---- clients
+
+    def host(self) -> Host:
+        """A new machine beside the server."""
+        assert self.network is not None
+        return self.network.host()
+
+    def openconnect(
+        self, *words: str, host: Host | None = None, stdin: str = "", server: str = SERVER4, url: str = ""
+    ) -> Client:
+        """openconnect with these words, on a host of its own where none is given; nothing is waited for."""
+        address = f"[{server}]" if ":" in server else server
+        script = ["--servercert", self.pin, "--script", self.path("script")]
+        client = Client(
+            host or self.host(), [*script, *words, f"https://{address}/{url}"], stdin=stdin, networks=(POOL4, POOL6)
+        )
+        self._started.append(client)
+        return client
+
+    def login(
+        self, user: str = "alice", *words: str, password: str | None = None, host: Host | None = None, **more: str
+    ) -> Client:
+        """openconnect with a user's name and password; nothing is waited for."""
+        given = self.passwords[user] if password is None else password
+        words = ("--user", user, "--passwd-on-stdin", "--non-inter", *words)
+        return self.openconnect(*words, host=host, stdin=f"{given}\n", **more)
+
+    def connect(self, user: str = "alice", *words: str, host: Host | None = None, **more: str) -> Client:
+        """The same, until the tunnel is up."""
+        return self.login(user, *words, host=host, **more).await_connected()
+
+    def authenticate(self, user: str = "alice", host: Host | None = None) -> str:
+        """A login without a tunnel: the cookie."""
+        client = self.login(user, "--authenticate", host=host)
+        assert client.wait() == 0, client.output.tail()
+        return client.output.wait_for(r"^COOKIE='([^']+)'")[1]
+
+    def resume(self, cookie: str, *words: str, host: Host | None = None) -> Client:
+        """openconnect with a cookie; nothing is waited for."""
+        return self.openconnect("--cookie-on-stdin", *words, host=host, stdin=f"{cookie}\n")
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Nothing is left afterwards: no process, no namespace, no file."""
+        for started in reversed(self._started):
+            started.destroy()
+        if self.network is not None:
+            self.network.close()
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.folder)
+
+
+def _hash(password: str) -> str:
+    # Few rounds: a lab's passwords are random, and twenty clients log in at once.
+    return crypt.hash_password(password.encode(), f"$5$rounds=1000${secrets.token_hex(8)}$")
+
+
+def _lines(options: Mapping[str, Option]) -> Iterable[str]:
+    for name, value in options.items():
+        if isinstance(value, bool):
+            yield f"{name} = {'true' if value else 'false'}\n"
+        elif isinstance(value, str | int):
+            yield f"{name} = {value}\n"
+        else:
+            yield from (f"{name} = {one}\n" for one in value)
+
+
+__all__ = ["GATEWAY4", "GATEWAY6", "POOL4", "POOL6", "SERVER4", "SERVER6", "Lab", "Option"]

@@ -1,0 +1,174 @@
+"""Processes that a lab starts: every line that they say is kept, and waited for; their end is certain.
+
+Nothing here sleeps: a wait ends with the line, with the process' end, or with its deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+
+PATIENCE = 20.0
+"""Seconds that a wait lasts at most, where nothing else is said; a busy machine needs far less."""
+
+
+class Transcript:
+    """The lines that somebody said, in their order; filled by a thread, read by the test."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: list[str] = []
+        self._ended = False
+        self._changed = threading.Condition()
+
+    def add(self, line: str) -> None:
+        with self._changed:
+            self.lines.append(line)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def mark(self) -> int:
+        """The place after the last line so far: for `wait_for(since=…)`."""
+        return len(self.lines)
+
+    def find(self, pattern: str, since: int = 0) -> re.Match[str] | None:
+        """The first line that matches, without waiting."""
+        return next((match for line in self.lines[since:] if (match := re.search(pattern, line))), None)
+
+    def count(self, pattern: str, since: int = 0) -> int:
+        return sum(1 for line in self.lines[since:] if re.search(pattern, line))
+
+    def wait_for(self, pattern: str, timeout: float = PATIENCE, *, since: int = 0, times: int = 1) -> re.Match[str]:
+        """The line that matches (the `times`-th such) as soon as it is said. AssertionError after `timeout` seconds,
+        or when nobody is left to say it."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self.count(pattern, since) < times:
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    why = "it ended" if self._ended else f"{timeout:.0f} s"
+                    raise AssertionError(f"{self.name} never said {pattern!r} ({why}):\n{self.tail()}")
+                self._changed.wait(left)
+            found = [match for line in self.lines[since:] if (match := re.search(pattern, line))]
+            return found[times - 1]
+
+    def wait_end(self, timeout: float = PATIENCE) -> None:
+        """Until the last process that could say something is gone."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not self._ended:
+                left = deadline - time.monotonic()
+                assert left > 0, f"{self.name} has not ended after {timeout:.0f} s:\n{self.tail()}"
+                self._changed.wait(left)
+
+    def tail(self, count: int = 80) -> str:
+        return "\n".join(self.lines[-count:])
+
+
+class Watched:
+    """A process in a session (and process group) of its own. It dies with the test process, whatever happens."""
+
+    def __init__(self, name: str, argv: Sequence[str], *, stdin: str | None = None) -> None:
+        self.output = Transcript(name)
+        self._popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *argv],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if stdin is not None:
+            self._say(stdin)
+
+    def _say(self, text: str) -> None:
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._popen.stdin as pipe:
+            pipe.write(text.encode())
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as pipe:
+            for line in pipe:
+                self.output.add(line.decode(errors="replace").rstrip("\r\n"))
+        self.output.end()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Its exit status, or minus the signal that ended it."""
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.output.name} still runs after {timeout} s:\n{self.output.tail()}") from None
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL to it alone, and wait."""
+        self._popen.kill()
+        self._popen.wait(PATIENCE)
+
+    def destroy(self) -> None:
+        """Nothing of its process group is left afterwards. May be called again."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+
+    def members(self) -> dict[int, str]:
+        """The processes of its group that run: pid and title. Zombies are not counted."""
+        return members_of(self.pid)
+
+
+def members_of(group: int) -> dict[int, str]:
+    """The live processes of a process group."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
+                    state, _parent, its_group = file.read().rpartition(")")[2].split()[:3]
+                if int(its_group) == group and state != "Z":
+                    found[int(entry)] = _title(int(entry))
+    return found
+
+
+def _title(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def await_gone(pids: Sequence[int], timeout: float = PATIENCE) -> None:
+    """Wait until none of these processes runs."""
+    deadline = time.monotonic() + timeout
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            fd = os.pidfd_open(pid)
+            try:
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                gone = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            finally:
+                os.close(fd)
+            assert gone, f"process {pid} still runs after {timeout} s"
