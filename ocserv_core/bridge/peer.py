@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,9 +20,11 @@ VALUES_MAX = 64
 def dn_values(session: CData, oid: str) -> tuple[str, ...]:
     """The values of `oid` in the subject of the leaf; empty without a certificate."""
     name = oid.encode("ascii")
-    return _values(
-        session, lambda leaf, i, out, size: int(lib.gnutls_x509_crt_get_dn_by_oid(leaf, name, i, 0, out, size)), 0
-    )
+
+    def read(leaf: CData, i: int, out: CData, size: CData) -> int:
+        return int(lib.gnutls_x509_crt_get_dn_by_oid(leaf, name, i, 0, out, size))
+
+    return tuple(_clean(_unescape(value)) for value in _values(session, read, 0))
 
 
 def email_addresses(session: CData) -> tuple[str, ...]:
@@ -30,7 +33,7 @@ def email_addresses(session: CData) -> tuple[str, ...]:
     def read(leaf: CData, i: int, out: CData, size: CData) -> int:
         return int(lib.gnutls_x509_crt_get_subject_alt_name(leaf, i, out, size, ffi.NULL))
 
-    return _values(session, read, lib.GNUTLS_SAN_RFC822NAME)
+    return tuple(map(_clean, _values(session, read, lib.GNUTLS_SAN_RFC822NAME)))
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def _leaf(session: CData) -> Iterator[CData | None]:
         lib.gnutls_x509_crt_deinit(out[0])
 
 
-def _values(session: CData, read: Callable[[CData, int, CData, CData], int], wanted: int) -> tuple[str, ...]:
+def _values(session: CData, read: Callable[[CData, int, CData, CData], int], wanted: int) -> list[bytes]:
     """What `read` finds at 0, 1, …; it returns the kind of what it found, or a GnuTLS error."""
     found = []
     with _leaf(session) as leaf:
@@ -58,8 +61,18 @@ def _values(session: CData, read: Callable[[CData, int, CData, CData], int], wan
             if kind == lib.GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE:
                 break
             if _check(kind) == wanted:
-                found.append(_clean(bytes(ffi.buffer(out, size[0]))))
-    return tuple(found)
+                found.append(bytes(ffi.buffer(out, size[0])))
+    return found
+
+
+_ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2}|.)", re.DOTALL)
+
+
+def _unescape(value: bytes) -> bytes:
+    """GnuTLS gives the value in the form of RFC 4514 §2.4: escaped, or in hex after # when it is no plain text."""
+    if value.startswith(b"#"):
+        raise TlsError("A name in the client's certificate is no plain text.")
+    return _ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()) if len(m[1]) == 2 else m[1], value)
 
 
 def _clean(value: bytes) -> str:
