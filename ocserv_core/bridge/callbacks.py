@@ -42,6 +42,14 @@ _ALGORITHMS = {
     lib.GNUTLS_SIGN_EDDSA_ED25519: "ED25519",
 }
 
+# DigestInfo up to the digest (RFC 8017 §9.2, note 1), by which GnuTLS's PKCS #1 v1.5 signatures of TLS 1.2 are told.
+_DIGEST_INFOS = {
+    bytes.fromhex("3021300906052b0e03021a05000414"): (20, "RSA-PKCS1-SHA1"),
+    bytes.fromhex("3031300d060960864801650304020105000420"): (32, "RSA-PKCS1-SHA256"),
+    bytes.fromhex("3041300d060960864801650304020205000430"): (48, "RSA-PKCS1-SHA384"),
+    bytes.fromhex("3051300d060960864801650304020305000440"): (64, "RSA-PKCS1-SHA512"),
+}
+
 ALGORITHMS = tuple(dict.fromkeys(_ALGORITHMS.values()))
 """Every `algorithm` that a Signer may be asked for."""
 
@@ -111,6 +119,14 @@ def _answer(out: CData, data: bytes, refused: int) -> int:
     return lib.oc_datum_set(out, data, len(data)) if data else refused
 
 
+def _digest_of(name: str, text: bytes) -> tuple[str, bytes]:
+    """GnuTLS asks for raw RSA where a DigestInfo is to be signed; secmod, which refuses raw RSA, signs its digest."""
+    for prefix, (size, algorithm) in _DIGEST_INFOS.items():
+        if text.startswith(prefix) and len(text) == len(prefix) + size:
+            return algorithm, text[len(prefix) :]
+    return name, text
+
+
 @ffi.def_extern(error=lib.GNUTLS_E_PK_SIGN_FAILED, onerror=_on_error)
 def oc_py_sign(key: CData, algorithm: int, data: CData, n: int, out: CData) -> int:
     remote: RemoteKey = ffi.from_handle(key)
@@ -118,7 +134,10 @@ def oc_py_sign(key: CData, algorithm: int, data: CData, n: int, out: CData) -> i
     if name is None:
         _log.warning("A client made GnuTLS ask for a signature of kind %d, which is unknown", algorithm)
         return int(lib.GNUTLS_E_PK_SIGN_FAILED)
-    signature = _session().sign(remote.vhost, remote.number, name, bytes(ffi.buffer(data, n)))
+    text = bytes(ffi.buffer(data, n))
+    if algorithm == lib.GNUTLS_SIGN_RSA_RAW:
+        name, text = _digest_of(name, text)
+    signature = _session().sign(remote.vhost, remote.number, name, text)
     return _answer(out, signature, lib.GNUTLS_E_PK_SIGN_FAILED)
 
 
