@@ -53,17 +53,17 @@ class Namespace:
         """Run a command inside to its end, whatever its exit status."""
         return subprocess.run(self.argv(*argv), capture_output=True, text=True, timeout=timeout)
 
-    def socket(self, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    def open_socket(self, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
         """A socket of this process that lives inside: a thread goes in to make it, and ends there."""
         made: list[socket.socket] = []
-        thread = threading.Thread(target=lambda: made.append(self._socket(family, kind)))
+        thread = threading.Thread(target=lambda: made.append(self._make_socket(family, kind)))
         thread.start()
         thread.join(PATIENCE)
         assert made, f"no socket in {self.name}"
         made[0].settimeout(PATIENCE)
         return made[0]
 
-    def _socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    def _make_socket(self, family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
         fd = os.open(f"/run/netns/{self.name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             if _libc.setns(fd, CLONE_NEWNET) < 0:

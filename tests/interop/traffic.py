@@ -20,7 +20,7 @@ PATIENCE = 30.0
 def connected(source: Namespace, target: Namespace, address: str) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A TCP connection from `source` to `address`, which `target` has: its two ends."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with target.socket(family) as listener, source.socket(family) as near:
+    with target.open_socket(family) as listener, source.open_socket(family) as near:
         listener.bind((address, 0))
         listener.listen(1)
         near.connect(listener.getsockname()[:2])
