@@ -31,6 +31,7 @@ static int sign_hash(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm, vo
 
 	(void)key;
 	(void)flags;
+	*signature = (gnutls_datum_t){ NULL, 0 };
 	return oc_py_sign(k->handle, (int)algorithm, hash->data, hash->size, signature);
 }
 
@@ -56,6 +57,8 @@ static int decrypt(gnutls_privkey_t key, void *ptr, const gnutls_datum_t *data, 
 	struct oc_key *k = ptr;
 
 	(void)key;
+	/* GnuTLS 3.7 frees what is in here even when the decryption failed, and has put nothing into it. */
+	*plain = (gnutls_datum_t){ NULL, 0 };
 	return oc_py_decrypt(k->handle, data->data, data->size, plain);
 }
 
