@@ -39,7 +39,7 @@ class Channel(Generic[In]):
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self._wire.send(self._sock, message, fds)
+                self._wire.send(self._opened(), message, fds)
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
             else:
@@ -76,13 +76,16 @@ class Channel(Generic[In]):
     def _receive(self, deadline: float | None) -> Received[In]:
         while True:
             try:
-                return self._wire.receive(self._sock)
+                return self._wire.receive(self._opened())
             except BlockingIOError:
                 self._wait(select.POLLIN, deadline)
 
-    def _wait(self, event: int, deadline: float | None) -> None:
+    def _opened(self) -> socket.socket:
         if self._sock.fileno() < 0:
             raise PeerLost("the channel is closed")
+        return self._sock
+
+    def _wait(self, event: int, deadline: float | None) -> None:
         poll = select.poll()
         poll.register(self._sock, event)
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000

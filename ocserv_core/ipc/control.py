@@ -254,7 +254,7 @@ def parse_reply(body: bytes) -> Reply:
 def _parse(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PeerViolation(f"control socket: {error}") from error
 
 

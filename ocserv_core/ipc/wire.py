@@ -26,6 +26,9 @@ LARGE = b"\xc1"
 MAX_LARGE = 16 * 1024 * 1024
 MAX_FDS = 8
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What hostile bytes make a decoder raise: text that is no UTF-8 and nests without end have errors of their own."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 _FD_BYTES = array.array("i").itemsize
 
@@ -66,7 +69,7 @@ class Wire(Generic[In]):
             if data == LARGE:
                 data = self._read_large(fds)
             return Received(cast("In", self._decoder.decode(data)), fds)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             close_all(fds)
             raise PeerViolation(f"undecodable message: {error}") from None
         except PeerViolation:

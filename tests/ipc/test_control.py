@@ -105,3 +105,9 @@ def test_main_refuses_a_length_past_the_limit() -> None:
 def test_main_notices_a_client_that_went_away() -> None:
     with pytest.raises(PeerLost):
         _receive(b"\0\0\0\x10abc")
+
+
+@pytest.mark.parametrize("body", [b"\x92\xa8ShowUser\xa1\xff", b"\x92\xa8ShowUser" + b"\x91" * 4000])
+def test_bytes_that_upset_a_decoder_are_a_violation(body: bytes) -> None:
+    with pytest.raises(PeerViolation):
+        control.parse_request(body)
