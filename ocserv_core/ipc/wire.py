@@ -8,6 +8,7 @@ that trusts its peer accepts such a datagram.
 from __future__ import annotations
 
 import array
+import functools
 import os
 import socket
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ class Wire(Generic[In]):
     """Encodes any message, decodes those of one union (`FromWorkerToMain`, …)."""
 
     def __init__(self, incoming: Any, *, accept_large: bool) -> None:
-        self._decoder = msgspec.msgpack.Decoder(incoming)
+        self._decoder = _decoder_of(incoming)
         self._accept_large = accept_large
 
     def send(self, sock: socket.socket, message: Message, fds: Sequence[int]) -> None:
@@ -84,6 +85,12 @@ class Wire(Generic[In]):
             return read_sealed(fd, MAX_LARGE)
         finally:
             os.close(fd)
+
+
+@functools.cache
+def _decoder_of(incoming: Any) -> msgspec.msgpack.Decoder[Any]:
+    """Reading a union's annotations costs a millisecond, and every connection has four channels."""
+    return msgspec.msgpack.Decoder(incoming)
 
 
 def _sendmsg(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
