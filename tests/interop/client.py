@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
 
 from .network import Host
 from .processes import PATIENCE, Watched
@@ -32,10 +33,10 @@ echo "script: done $reason"
 class Client:
     """One openconnect process. `environment` is what its script was told at the last connect."""
 
-    def __init__(self, host: Host, words: list[str], *, stdin: str, networks: tuple[str, str]) -> None:
+    def __init__(self, host: Host, words: Sequence[str], *, stdin: str, environment: Mapping[str, str]) -> None:
         self.host = host
-        # The lab's routes come with the environment; a terminal's proxy settings must not.
-        variables = [f"LAB_NETWORK4={networks[0]}", f"LAB_NETWORK6={networks[1]}", f"PATH={os.environ['PATH']}"]
+        # Nothing of the tester's own environment, such as a proxy, reaches it.
+        variables = [f"{name}={value}" for name, value in {"PATH": os.environ["PATH"], **environment}.items()]
         argv = host.argv("env", "-i", *variables, "openconnect", "--verbose", *words)
         self._process = Watched(f"openconnect on {host.name}", argv, stdin=stdin)
         self.output = self._process.output

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from ocserv_core.system import crypt
 
@@ -72,10 +73,10 @@ class Lab:
         with open(self.path("passwd"), "a", encoding="utf-8") as file:
             file.writelines(lines)
 
-    def configure(self, **options: Option) -> str:
-        """Write ocserv.conf: the lab's defaults, changed by options (`idle_timeout=2`); its path."""
+    def configure(self, file: str = "ocserv.conf", /, **options: Option) -> str:
+        """Write a configuration: the lab's defaults, changed by options (`idle_timeout=2`); its path."""
         values: dict[str, Option] = {**self._defaults(), **{name.replace("_", "-"): v for name, v in options.items()}}
-        return self.write("ocserv.conf", "".join(_lines(values)))
+        return self.write(file, "".join(_lines(values)))
 
     def _defaults(self) -> dict[str, Option]:
         return {
@@ -103,9 +104,9 @@ class Lab:
         assert self.network is not None
         return self.network.server
 
-    def launch(self, **options: Option) -> Server:
-        """Start the server without waiting for it."""
-        server = Server(self.namespace, self.configure(**options), self.path("occtl.sock"))
+    def launch(self, file: str = "ocserv.conf", /, **options: Option) -> Server:
+        """Start the server, with a configuration that is written to `file`, without waiting for it."""
+        server = Server(self.namespace, self.configure(file, **options), self.path("occtl.sock"))
         self._started.append(server)
         return server
 
@@ -121,26 +122,32 @@ class Lab:
         return self.network.host()
 
     def openconnect(
-        self, *words: str, host: Host | None = None, stdin: str = "", server: str = SERVER4, url: str = ""
+        self,
+        *words: str,
+        host: Host | None = None,
+        stdin: str = "",
+        server: str = SERVER4,
+        url: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> Client:
         """openconnect with these words, on a host of its own where none is given; nothing is waited for."""
         address = f"[{server}]" if ":" in server else server
         script = ["--servercert", self.pin, "--script", self.path("script")]
-        client = Client(
-            host or self.host(), [*script, *words, f"https://{address}/{url}"], stdin=stdin, networks=(POOL4, POOL6)
-        )
+        variables = {"LAB_NETWORK4": POOL4, "LAB_NETWORK6": POOL6, **(environment or {})}
+        words = (*script, *words, f"https://{address}/{url}")
+        client = Client(host or self.host(), words, stdin=stdin, environment=variables)
         self._started.append(client)
         return client
 
     def login(
-        self, user: str = "alice", *words: str, password: str | None = None, host: Host | None = None, **more: str
+        self, user: str = "alice", *words: str, password: str | None = None, host: Host | None = None, **more: Any
     ) -> Client:
         """openconnect with a user's name and password; nothing is waited for."""
         given = self.passwords[user] if password is None else password
         words = ("--user", user, "--passwd-on-stdin", "--non-inter", *words)
         return self.openconnect(*words, host=host, stdin=f"{given}\n", **more)
 
-    def connect(self, user: str = "alice", *words: str, host: Host | None = None, **more: str) -> Client:
+    def connect(self, user: str = "alice", *words: str, host: Host | None = None, **more: Any) -> Client:
         """The same, until the tunnel is up."""
         return self.login(user, *words, host=host, **more).await_connected()
 

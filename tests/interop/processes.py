@@ -67,6 +67,17 @@ class Transcript:
             found = [match for line in self.lines[since:] if (match := re.search(pattern, line))]
             return found[times - 1]
 
+    def heard(self, pattern: str, timeout: float) -> bool:
+        """Whether the line is said within `timeout` seconds: for what may also be learned in another way."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not self.find(pattern):
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
+
     def wait_end(self, timeout: float = PATIENCE) -> None:
         """Until the last process that could say something is gone."""
         deadline = time.monotonic() + timeout
