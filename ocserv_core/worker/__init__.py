@@ -4,6 +4,7 @@ A worker is straight blocking code that reads like the client's life:
 
     __main__.py    the nursery's process: loads, gives up all privileges, forks
     nursery.py     its loop: Spawn in, Spawned and Exited out
+    rehearsal.py   a login gone through before the fork, so that workers share what it makes
     world.py       what every worker has in common, made once in the nursery
     startup.py     a worker, from the fork to its end
     handshake.py   TLS

@@ -20,6 +20,7 @@ from ..system.isolate import enter_nursery
 from ..system.memfd import read_sealed
 from ..system.process import read_state_env, set_parent_death_signal, set_title
 from .nursery import Nursery
+from .rehearsal import rehearse
 from .world import World, build_tls_context
 
 MAX_CONFIGURATION = 64 * 1024 * 1024
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
         return 0
     uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
     _load_what_would_be_loaded_late()
+    rehearse(config)
     baseline = enter_nursery(uid, gid, empty_root)
     world = World(config, tls, prefix, baseline if config.server.limit_worker_memory else None)
     # Workers share the nursery's memory until they write to it: no collector may touch every object's header.

@@ -7,8 +7,8 @@ import select
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
-from ..bridge.tls import TlsSession
 from ..errors import ClientError, HttpViolation
 from ..ipc.messages import (
     AuthCont,
@@ -47,12 +47,29 @@ class Granted:
     tun_fd: int
 
 
+class Client(Protocol):
+    """What a login needs of bridge.tls.TlsSession."""
+
+    @property
+    def pending(self) -> int:
+        """Bytes that recv() returns without waiting."""
+
+    def recv(self, limit: int, timeout: float) -> bytes:
+        """What the client sends; empty at its end."""
+
+    def send(self, data: bytes, timeout: float) -> None:
+        """All of it."""
+
+    def bye(self) -> None:
+        """Say that nothing more will be sent."""
+
+
 class LoginDriver:
     """One connection's login, until `deadline` (time.monotonic() seconds)."""
 
     def __init__(
         self,
-        session: TlsSession,
+        session: Client,
         fd: int,
         link: Link,
         login: Login,
