@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* After so many seconds without a packet the buffers' pages go back to the kernel. */
 #define COOL_AFTER 1.0
@@ -84,8 +85,14 @@ static int ready_watch(struct oc_pump *p)
 /* Wait for something to do, which is noted in client_ready, tun_ready, tun_full. */
 static int wait_for_work(struct oc_pump *p, double deadline)
 {
+	static const struct timespec nap = { 0, OC_NAP };
 	int ready, cooling = p->warm && idle(p) && deadline > p->now + COOL_AFTER;
 
+	if (p->bulk) {
+		p->bulk = 0;
+		if (nanosleep(&nap, NULL) < 0)
+			return OC_EVENT_INTERRUPTED;
+	}
 	set_interest(p);
 	ready = wait_until(p, cooling ? p->now + COOL_AFTER : deadline);
 	if (ready == 0 && cooling) {

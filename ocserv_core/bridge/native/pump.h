@@ -27,6 +27,10 @@
 /* RFC 8446 5.5: AES-GCM keys serve 2^24.5 full records; new ones come well before. */
 #define OC_RECORDS_PER_KEY ((1 << 24) - (1 << 16))
 
+/* Bytes of one wake-up that are a fast upload: a nap then gathers what a client sends packet by packet. */
+#define OC_BULK 4000
+#define OC_NAP 300000 /* nanoseconds */
+
 enum oc_event {
 	OC_NOTHING = 0,
 	OC_EVENT_FRAME,     /* frame_type, frame, frame_size */
@@ -60,6 +64,7 @@ struct oc_pump {
 
 	int client_ready, tun_ready; /* as poll said last */
 	int tun_full;                /* the first packet of `plain` waits for room */
+	int bulk;                    /* the client sends so fast that waiting a little gathers a burst */
 	int answer_full;             /* `in` waits until an answer would have room in `out` */
 	int ended;                   /* an event after which nothing is read: it is given again */
 	struct pollfd polls[2 + OC_WATCH_MAX];

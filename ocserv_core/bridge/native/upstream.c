@@ -29,6 +29,8 @@ int oc_upstream_receive(struct oc_pump *p)
 	}
 	n = recv(p->fd, in->data + in->end, in->size - in->end, MSG_DONTWAIT);
 	if (n > 0) {
+		/* A full buffer is not napped on: the socket has more. */
+		p->bulk = n >= OC_BULK && in->end + (size_t)n < in->size;
 		in->end += (size_t)n;
 		p->last_rx = p->now;
 		return OC_NOTHING;
