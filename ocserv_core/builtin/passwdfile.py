@@ -20,7 +20,7 @@ class Entry:
 
 def parse_passwd(text: str) -> list[Entry]:
     """The entries in the order of the file. Lines without two colons (comments, blanks) are skipped."""
-    return [entry for line in text.splitlines() if (entry := _parse_line(line)) is not None]
+    return [entry for line in text.split("\n") if (entry := _parse_line(line)) is not None]
 
 
 def find(entries: Iterable[Entry], username: str) -> Entry | None:
@@ -37,7 +37,12 @@ def _parse_line(line: str) -> Entry | None:
     fields = line.rstrip("\r\n").split(":")
     if len(fields) < 3 or not fields[0]:
         return None
-    return Entry(fields[0][:MAX_NAME], _parse_groups(fields[1]), fields[2].strip())
+    return Entry(_cut(fields[0]), _parse_groups(fields[1]), fields[2].strip())
+
+
+def _cut(name: str) -> str:
+    """As the C server reads it: so many bytes, of which half a character is dropped."""
+    return name.encode("utf-8", "surrogatepass")[:MAX_NAME].decode("utf-8", "ignore")
 
 
 def _parse_groups(text: str) -> tuple[str, ...]:

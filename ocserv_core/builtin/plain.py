@@ -56,15 +56,22 @@ class PlainAuth:
     def _verify(self, username: str, password: str) -> Entry | None:
         entries = self._read()
         entry = find(entries, username)
-        candidate = entry or next((other for other in entries if other.stored.startswith("$")), _NOBODY)
-        matches = verify(password.encode(), candidate.stored or _NOBODY.stored)
-        # An empty hash would let anybody in without a password: refused here, as docs/deviations.md says.
-        return entry if entry is not None and entry.stored and matches else None
+        if entry is not None and _has_password(entry):
+            return entry if verify(password.encode(), entry.stored) else None
+        # Nobody of that name, locked, or without a hash (which would let anybody in; docs/deviations.md): as slow.
+        other = next((other for other in entries if other.stored.startswith("$")), _NOBODY)
+        verify(password.encode(), other.stored)
+        return None
 
     def _read(self) -> list[Entry]:
         try:
-            with open(self._path, encoding="utf-8", errors="surrogateescape") as file:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
                 return parse_passwd(file.read(MAX_FILE))
         except OSError as error:
             _log.error("plain: cannot read %s: %s", self._path, error.strerror)
             return []
+
+
+def _has_password(entry: Entry) -> bool:
+    """No hash begins so: `!` locks a user, `*` is for who never had a password."""
+    return bool(entry.stored) and not entry.stored.startswith(("!", "*"))

@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 import pluggy
 from stevedore import NamedExtensionManager
-from stevedore.extension import error_on_conflict
 
 from ..config.values import BackendSpec
 from ..errors import ConfigError
@@ -72,15 +71,37 @@ def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
     if not specs:
         return {}
     names = list(dict.fromkeys(spec.name for spec in specs))
-    found: NamedExtensionManager[Any] = NamedExtensionManager(
-        group,
-        names,
-        name_order=True,
-        conflict_resolver=error_on_conflict,
-        on_missing_entrypoints_callback=_missing(group, specs),
-        on_load_failure_callback=_load_failure(group, specs),
-    )
+    found: NamedExtensionManager[Any]
+    try:
+        found = NamedExtensionManager(
+            group,
+            names,
+            name_order=True,
+            conflict_resolver=_conflict(group, specs),
+            on_missing_entrypoints_callback=_missing(group, specs),
+            on_load_failure_callback=_load_failure(group, specs),
+        )
+    except AssertionError as error:
+        # stevedore hands this one past its callback, and with it the name.
+        said = f"the back end '{' or '.join(names)}' of {group} cannot be loaded: {error!r}"
+        raise ConfigError(said, specs[0].file, specs[0].line) from error
     return {extension.name: extension.plugin for extension in found.extensions}
+
+
+def _conflict(group: str, specs: Sequence[BackendSpec]) -> Callable[[str, str, Sequence[Any]], NoReturn]:
+    """Any wheel could shadow `pam`: which one is meant cannot be guessed."""
+
+    def fail(_namespace: str, name: str, extensions: Sequence[Any]) -> NoReturn:
+        spec = _named(specs, name)
+        kind = group.partition(".")[2]
+        values = ", ".join(sorted(extension.entry_point.value for extension in extensions))
+        raise ConfigError(
+            f"the {kind} back end '{name}' is installed more than once ({values}); uninstall all but one",
+            spec.file,
+            spec.line,
+        )
+
+    return fail
 
 
 def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[Iterable[str]], None]:
@@ -102,7 +123,7 @@ def _missing(group: str, specs: Sequence[BackendSpec]) -> Callable[[Iterable[str
 
 def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, Any, BaseException], None]:
     def fail(_manager: Any, entry: Any, error: BaseException) -> NoReturn:
-        spec = next(spec for spec in specs if spec.name == entry.name)
+        spec = _named(specs, entry.name)
         raise ConfigError(
             f"the back end '{entry.name}' of {group} ({entry.value}) cannot be loaded: {error!r}", spec.file, spec.line
         ) from error
@@ -128,12 +149,21 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
     return Plugin(spec.name, spec, implementation)
 
 
-def _check_api(spec: BackendSpec, wanted: tuple[int, int] | None) -> None:
+def _named(specs: Sequence[BackendSpec], name: str) -> BackendSpec:
+    return next(spec for spec in specs if spec.name == name)
+
+
+def _check_api(spec: BackendSpec, wanted: object) -> None:
     offered = ".".join(map(str, API))
-    if wanted is None or wanted[0] != API[0]:
-        asked = ".".join(map(str, wanted)) if wanted else "none"
-        raise ConfigError(
-            f"{spec.name}: written for plugin API {asked}, this server offers {offered}", spec.file, spec.line
-        )
-    if wanted[1] > API[1]:
-        _log.warning("%s: written for plugin API %s.%s, newer than %s", spec.name, *wanted, offered)
+    match wanted:
+        case (int(major), int(minor)) if major == API[0]:
+            if minor > API[1]:
+                _log.warning("%s: written for plugin API %d.%d, newer than %s", spec.name, major, minor, offered)
+            return
+        case (int(major), int(minor)):
+            asked = f"{major}.{minor}"
+        case _:
+            asked = "none" if wanted is None else repr(wanted)
+    raise ConfigError(
+        f"{spec.name}: written for plugin API {asked}, this server offers {offered}", spec.file, spec.line
+    )

@@ -1,0 +1,172 @@
+"""`plain[passwd=FILE]`: its dialogue, and what an unknown user costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ocserv_core.builtin import plain
+from ocserv_core.builtin.plain import TRIES, PlainAuth
+from ocserv_core.model import ClientInfo, Identity
+from ocserv_core.plugin import BackendContext, Denied, Login, OptionError, Prompt
+from ocserv_core.system.crypt import hash_password, verify
+
+HASH = hash_password(b"right", "$5$saltsaltsaltsalt")
+FILE = f"""\
+# written by hand
+alice:staff,admins:{HASH}
+bob:*:{HASH}
+locked:*:!{HASH}
+empty:*:
+"""
+
+Check = Callable[[bytes, str], bool]
+
+
+class Dialogue:
+    """A login and the user's answers; what was asked, and how often a hash was made."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self.path.write_text(FILE)
+        self.backend = PlainAuth({"passwd": str(path)}, BackendContext("default", "plain"))
+        self.prompts: list[Prompt] = []
+        self.checked: list[str] = []
+        monkeypatch.setattr(plain, "verify", self._verify)
+
+    def _verify(self, password: bytes, stored: str) -> bool:
+        self.checked.append(stored)
+        return verify(password, stored)
+
+    def log_in(self, username: str, *answers: str) -> Identity:
+        """Denied, or the identity. The answers must suffice."""
+        left = list(answers)
+
+        async def ask(prompt: Prompt) -> str:
+            self.prompts.append(prompt)
+            return left.pop(0)
+
+        login = Login(username, "", "default", "192.0.2.1", ClientInfo())
+        return asyncio.run(self._authenticate(login, ask))
+
+    async def _authenticate(self, login: Login, ask: Callable[[Prompt], object]) -> Identity:
+        return await self.backend.ocserv_authenticate(login, ask)  # type: ignore[arg-type]  # a coroutine function
+
+
+@pytest.fixture
+def dialogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dialogue:
+    return Dialogue(tmp_path / "ocpasswd", monkeypatch)
+
+
+def test_the_right_password_lets_in(dialogue: Dialogue) -> None:
+    assert dialogue.log_in("alice", "right").username == "alice"
+
+
+def test_the_first_group_is_the_user_s_own(dialogue: Dialogue) -> None:
+    assert dialogue.log_in("alice", "right") == Identity("alice", "staff", ("staff", "admins"))
+
+
+def test_a_user_may_have_no_group(dialogue: Dialogue) -> None:
+    assert dialogue.log_in("bob", "right") == Identity("bob")
+
+
+def test_the_question_is_the_c_server_s(dialogue: Dialogue) -> None:
+    dialogue.log_in("alice", "right")
+    assert dialogue.prompts == [Prompt("Please enter your password.")]
+
+
+def test_after_a_wrong_answer_the_same_question_says_so(dialogue: Dialogue) -> None:
+    dialogue.log_in("alice", "wrong", "right")
+    assert dialogue.prompts[1] == Prompt("Login failed.\nPlease enter your password.", again=True)
+
+
+def test_the_third_answer_may_still_be_right(dialogue: Dialogue) -> None:
+    assert dialogue.log_in("alice", "wrong", "wrong", "right").username == "alice"
+
+
+def test_after_three_wrong_answers_the_login_is_over(dialogue: Dialogue) -> None:
+    with pytest.raises(Denied, match=r"^Login failed\.$"):
+        dialogue.log_in("alice", "1", "2", "3", "right")
+    assert len(dialogue.prompts) == TRIES
+
+
+@pytest.mark.parametrize("username", ["nobody", "locked", "empty", "", "Alice"])
+@pytest.mark.parametrize("password", ["right", ""])
+def test_who_has_no_usable_password_does_not_get_in(dialogue: Dialogue, username: str, password: str) -> None:
+    with pytest.raises(Denied):
+        dialogue.log_in(username, password, password, password)
+
+
+def test_an_empty_password_is_wrong(dialogue: Dialogue) -> None:
+    with pytest.raises(Denied):
+        dialogue.log_in("alice", "", "", "")
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody", "locked", "empty"])
+def test_every_answer_is_checked_against_one_hash(dialogue: Dialogue, username: str) -> None:
+    with pytest.raises(Denied):
+        dialogue.log_in(username, "1", "2", "3")
+    assert len(dialogue.checked) == TRIES
+
+
+@pytest.mark.parametrize("username", ["nobody", "empty"])
+def test_who_has_no_hash_costs_a_real_one(dialogue: Dialogue, username: str) -> None:
+    with pytest.raises(Denied):
+        dialogue.log_in(username, "1", "2", "3")
+    # crypt(3) refuses what is no hash at once; one that it takes gives another hash of the same length.
+    assert [len(hash_password(b"1", stored)) for stored in dialogue.checked] == [len(HASH)] * TRIES
+
+
+@pytest.mark.parametrize("text", ["", "x:*:\n", "x:*:!\n"])
+def test_a_file_without_a_hash_lets_nobody_in_at_the_same_cost(dialogue: Dialogue, text: str) -> None:
+    dialogue.path.write_text(text)
+    with pytest.raises(Denied):
+        dialogue.log_in("x", "1", "2", "3")
+    assert [stored[:3] for stored in dialogue.checked] == ["$5$"] * TRIES
+
+
+def test_the_file_is_read_at_each_login(dialogue: Dialogue) -> None:
+    dialogue.log_in("alice", "right")
+    dialogue.path.write_text("")
+    with pytest.raises(Denied):
+        dialogue.log_in("alice", "right", "right", "right")
+
+
+def test_a_file_that_cannot_be_read_lets_nobody_in_and_is_told(
+    dialogue: Dialogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialogue.path.unlink()
+    with pytest.raises(Denied):
+        dialogue.log_in("alice", "right", "right", "right")
+    assert caplog.messages[0] == f"plain: cannot read {dialogue.path}: No such file or directory"
+
+
+def test_a_byte_that_is_no_utf8_spoils_its_own_line_alone(dialogue: Dialogue) -> None:
+    dialogue.path.write_bytes(b"caf\xe9:gr\xfcn:x\n" + FILE.encode())
+    assert dialogue.log_in("alice", "right").username == "alice"
+
+
+def test_the_groups_of_the_file_are_offered(dialogue: Dialogue) -> None:
+    assert dialogue.backend.ocserv_groups() == ("staff", "admins")
+
+
+def test_groups_can_be_sent_whatever_the_file_holds(dialogue: Dialogue) -> None:
+    dialogue.path.write_bytes(b"a:gr\xfcn:x\n")
+    assert [name.encode() for name in dialogue.backend.ocserv_groups()]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "passwd=FILE is missing, the file that ocpasswd writes"),
+        ({"passwd": ""}, "passwd=FILE is missing, the file that ocpasswd writes"),
+        ({"passwd": "/f", "otp": "/g"}, "unknown option 'otp'; there is passwd=FILE"),
+    ],
+)
+def test_options_are_checked(options: dict[str, str], says: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        PlainAuth(options, BackendContext("default", "plain"))
+    assert str(caught.value) == says
