@@ -68,6 +68,19 @@ def test_a_certificate_of_type_rsa_pss(pss: tuple[bytes, rsa.RSAPrivateKey], ver
         assert holder.asked == [("default", 0, "RSA-PSS-SHA256")]
 
 
+@pytest.mark.parametrize("digest", ["SHA1", "SHA256", "SHA384", "SHA512"])
+def test_old_rsa_signatures_are_asked_for_by_their_digest(digest: str) -> None:
+    """GnuTLS gives a DigestInfo for raw RSA; secmod signs digests only."""
+    issued = issue("vpn.example", "RSA")
+    holder = KeyHolder(issued.key)
+    priorities = f"{TLS12}:+SIGN-RSA-SHA1:%VERIFY_ALLOW_SIGN_WITH_SHA1"
+    with openssl_client("-tls1_2", "-cipher", "ALL:@SECLEVEL=0", "-sigalgs", f"RSA+{digest}") as (sock, _):
+        session = TlsSession(server(issued, priorities=priorities), sock.fileno(), holder)
+        session.handshake(LIMIT)
+        session.close()
+    assert holder.asked == [("default", 0, f"RSA-PKCS1-{digest}")]
+
+
 def test_an_rsa_key_exchange_is_decrypted_by_the_signer() -> None:
     issued = issue("vpn.example", "RSA")
     holder = KeyHolder(issued.key)
@@ -302,20 +315,30 @@ def test_an_old_version_is_refused() -> None:
 
 def test_renegotiation_is_refused() -> None:
     issued = issue("vpn.example")
-    listener = socket.create_server(("127.0.0.1", 0))
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-tls1_2"]
-    with listener, subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1) as client:
+    with openssl_client("-tls1_2") as (sock, client):
         assert client.stdin is not None
-        accepted, _ = listener.accept()
-        with accepted:
-            session = TlsSession(server(issued, priorities=TLS12), accepted.fileno(), KeyHolder(issued.key))
-            session.handshake(LIMIT)
-            client.stdin.write(b"R\n")
-            client.stdin.flush()
-            with pytest.raises(TlsError, match="renegotiate"):
-                session.recv(16384, LIMIT)
-            session.close()
-        client.kill()
+        session = TlsSession(server(issued, priorities=TLS12), sock.fileno(), KeyHolder(issued.key))
+        session.handshake(LIMIT)
+        client.stdin.write(b"R\n")
+        client.stdin.flush()
+        with pytest.raises(TlsError, match="renegotiate"):
+            session.recv(16384, LIMIT)
+        session.close()
+
+
+@contextlib.contextmanager
+def openssl_client(*options: str) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+    """`openssl s_client` on loopback, and the server's end of its connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(LIMIT)
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", *options]
+    with listener, subprocess.Popen(command, stdin=-1, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+        try:
+            accepted, _ = listener.accept()
+            with accepted:
+                yield accepted, client
+        finally:
+            client.kill()
 
 
 def test_a_signal_does_not_disturb_the_handshake() -> None:
