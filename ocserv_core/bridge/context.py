@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import ConfigError
@@ -55,7 +55,8 @@ class TlsVhost:
 
     name: the SNI name (for the first vhost of a context any name: it is the default). priorities: a GnuTLS priority
     string; %NO_TICKETS is always added. ca_pem: the CAs of client certificates. crl: PEM, else DER. dh_params:
-    PKCS #3 PEM; None is a known group. cookie_timeout: seconds for which a TLS 1.2 session may be resumed.
+    PKCS #3 PEM; None is a known group. cookie_timeout: seconds for which a TLS 1.2 session may be resumed. places:
+    where an option's values were written (file, line), for errors.
     """
 
     name: str
@@ -66,6 +67,7 @@ class TlsVhost:
     dh_params: bytes | None = None
     request: CertificateRequest = CertificateRequest.NONE
     cookie_timeout: int = 300
+    places: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class TlsContext:
         self._by_name = {vhosts[0].name.lower(): self.default}
         for vhost in vhosts[1:]:
             if vhost.name.lower() in self._by_name:
-                raise _refusal(vhost, "the name is there twice")
+                raise _refusal(vhost, "vhost", "the name is there twice")
             self._by_name[vhost.name.lower()] = _load(vhost)
 
     def find(self, name: str) -> LoadedVhost:
@@ -104,13 +106,16 @@ class TlsContext:
         return self._by_name[vhost.lower()].key_types
 
 
-def _refusal(vhost: TlsVhost, what: str) -> ConfigError:
-    return ConfigError(f"vhost {vhost.name}: {what}")
+def _refusal(vhost: TlsVhost, option: str, why: str, index: int = 0) -> ConfigError:
+    """Why a value of `option` (the `index`-th, if it has many) cannot be used, at its line."""
+    places = vhost.places.get(option, ())
+    file, line = places[index] if index < len(places) else ("", 0)
+    return ConfigError(f"vhost {vhost.name}: {option}: {why}", file, line)
 
 
-def _check(vhost: TlsVhost, what: str, code: int) -> int:
+def _check(vhost: TlsVhost, option: str, code: int, index: int = 0) -> int:
     if code < 0:
-        raise _refusal(vhost, f"{what}: {text_of(code)}")
+        raise _refusal(vhost, option, text_of(code), index)
     return code
 
 
@@ -130,7 +135,7 @@ def _load(vhost: TlsVhost) -> LoadedVhost:
     dh_params = _load_dh_params(vhost, credentials)
     _load_trust(vhost, credentials)
     if not vhost.certificates:
-        raise _refusal(vhost, "server-cert: there is no certificate")
+        raise _refusal(vhost, "server-cert", "there is no certificate")
     chains = [_load_chain(vhost, credentials, ServerCertificate(*entry)) for entry in vhost.certificates]
     return LoadedVhost(
         vhost,
@@ -148,7 +153,7 @@ def _load_priorities(vhost: TlsVhost) -> CData:
     out, at = ffi.new("gnutls_priority_t *"), ffi.new("const char **")
     if lib.gnutls_priority_init(out, text, at) < 0:
         rest = ffi.string(at[0]).decode() if at[0] else vhost.priorities
-        raise _refusal(vhost, f"tls-priorities: not understood from “{rest.removesuffix(':%NO_TICKETS')}” on")
+        raise _refusal(vhost, "tls-priorities", f"not understood from “{rest.removesuffix(':%NO_TICKETS')}” on")
     return ffi.gc(out[0], lib.gnutls_priority_deinit)
 
 
@@ -172,7 +177,7 @@ def _load_trust(vhost: TlsVhost, credentials: CData) -> None:
         datum, _buffer = _datum(vhost.ca_pem)
         count = lib.gnutls_certificate_set_x509_trust_mem(credentials, datum, lib.GNUTLS_X509_FMT_PEM)
         if _check(vhost, "ca-cert", count) == 0:
-            raise _refusal(vhost, "ca-cert: there is no certificate in it")
+            raise _refusal(vhost, "ca-cert", "there is no certificate in it")
     if vhost.crl is not None:
         datum, _buffer = _datum(vhost.crl)
         count = lib.gnutls_certificate_set_x509_crl_mem(credentials, datum, lib.GNUTLS_X509_FMT_PEM)
@@ -186,16 +191,16 @@ def _load_chain(vhost: TlsVhost, credentials: CData, entry: ServerCertificate) -
     datum, _buffer = _datum(entry.chain)
     flags = lib.GNUTLS_X509_CRT_LIST_SORT | lib.GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED
     code = lib.gnutls_pcert_list_import_x509_raw(chain, count, datum, lib.GNUTLS_X509_FMT_PEM, flags)
-    _check(vhost, "server-cert", code)
+    _check(vhost, "server-cert", code, entry.key)
     fingerprint = hashlib.sha1(ffi.buffer(chain[0].cert.data, chain[0].cert.size), usedforsecurity=False).digest()
     bits = ffi.new("unsigned int *")
     algorithm = lib.gnutls_pubkey_get_pk_algorithm(chain[0].pubkey, bits)
     if algorithm not in _KEY_TYPES:
         name = lib.gnutls_pk_algorithm_get_name(algorithm)
-        raise _refusal(vhost, f"server-cert: keys of type {ffi.string(name).decode()} cannot be used")
+        raise _refusal(vhost, "server-cert", f"keys of type {ffi.string(name).decode()} cannot be used", entry.key)
     key = RemoteKey(vhost.name, entry.key, algorithm, bits[0])
     index = lib.gnutls_certificate_set_key(credentials, ffi.NULL, 0, chain, count[0], key.import_())
-    _check(vhost, "server-cert", index)
+    _check(vhost, "server-cert", index, entry.key)
     if entry.ocsp is not None:
         _load_ocsp(vhost, credentials, index, entry.ocsp)
     return _KEY_TYPES[algorithm], fingerprint, key

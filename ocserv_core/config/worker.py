@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .tree import ServerConfig, Vhost
+from .tree import Origin, ServerConfig, Vhost
 from .values import AlgorithmPriority, BackendSpec, Group, Seconds
 from .vhost import CertificateRequest, VhostOptions, certificate_request
 
@@ -58,6 +58,7 @@ class WorkerVhost(msgspec.Struct, frozen=True, kw_only=True):
     profile: bytes | None
     groups: tuple[Group, ...]
     methods: tuple[tuple[str, ...], ...]
+    origins: dict[str, tuple[Origin, ...]] = {}
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,7 @@ def _vhost(vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, .
         profile=contents[options.user_profile] if options.user_profile else None,
         groups=_groups(options, discovered),
         methods=_methods(options),
+        origins=vhost.origins,
     )
 
 

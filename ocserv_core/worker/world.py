@@ -41,4 +41,5 @@ def _tls_vhost(vhost: WorkerVhost) -> TlsVhost:
         dh_params=vhost.dh_params,
         request=CertificateRequest(vhost.request.value),
         cookie_timeout=vhost.options.cookie_timeout,
+        places={name: [(o.file, o.line) for o in origins] for name, origins in vhost.origins.items()},
     )
