@@ -145,6 +145,8 @@ class Server:
         stack.push_async_callback(self._secmod.stop, 5.0)
         self._secmod.start()
         await self._configuration.apply(config)
+        # Before anybody can know that the server is up: a HUP that comes at once must not end it.
+        self._catch_signals()
         self._write_pid_file(config, stack)
         if control is not None:
             await self._control.start(control)
@@ -187,24 +189,23 @@ class Server:
 
     async def serve(self) -> int:
         """Until TERM or INT, `occtl stop`, or the end of what cannot be restarted: the exit status."""
-        loop = asyncio.get_running_loop()
-        for number, handler in self._signals().items():
-            loop.add_signal_handler(number, handler)
         await self._stopping.wait()
         sd_notify("STOPPING=1")
         await self._end()
-        for number in self._signals():
-            loop.remove_signal_handler(number)
         return self._exit_code
 
-    def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
-        return {
+    def _catch_signals(self) -> None:
+        """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: lambda: self._start(self._reload_on_signal()),
             signal.SIGUSR1: self._status.log,
             signal.SIGUSR2: lambda: _log.log(NOTICE, "SIGUSR2: nothing waits for maintenance"),
         }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
 
     def stop(self) -> None:
         """Begin the end; a second time changes nothing."""
