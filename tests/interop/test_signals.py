@@ -1,0 +1,183 @@
+"""The server's start and end, signals, and a second server beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from .lab import GATEWAY4, Lab, Option
+from .processes import await_gone
+from .traffic import Echo, connected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_a_signal_ends_everything_and_clients_are_told(lab: Lab, number: signal.Signals) -> None:
+    server = lab.start_server()
+    clients = [lab.connect("alice"), lab.connect("bob")]
+    server.stop(number)
+    for client in clients:
+        client.wait()
+        assert client.output.find("Received server disconnect: .*shutting down")
+    assert {server.await_disconnected(user) for user in ("alice", "bob")} == {"server disconnected"}
+
+
+def test_a_client_that_hears_nothing_does_not_delay_the_end(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    client.send_signal(signal.SIGSTOP)
+    server.stop()
+
+
+def test_a_client_in_its_login_does_not_delay_the_end(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.openconnect("--user", "alice", "--form-entry", "main:username=alice", stdin="")
+    client.output.wait_for("SSL negotiation|Got HTTP response")
+    server.stop()
+
+
+def test_ctrl_c_in_a_terminal_reaches_all_and_ends_all(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.wait() == 0
+    server.log.wait_end(5)
+    client.wait()
+    assert client.output.find("Received server disconnect")
+
+
+def test_the_files_of_a_server_that_ended_are_gone(lab: Lab) -> None:
+    server = lab.start_server(pid_file=lab.path("pid"))
+    with open(lab.path("pid"), encoding="ascii") as file:
+        assert int(file.read()) == server.pid
+    server.stop()
+    assert not os.path.exists(lab.path("pid"))
+    assert not os.path.exists(lab.path("occtl.sock"))
+
+
+# ---- reload
+
+
+def test_hup_brings_what_has_changed_to_the_next_client(lab: Lab) -> None:
+    server = lab.start_server(banner="before")
+    alice = lab.connect("alice")
+    with connected(alice.host, lab.namespace, GATEWAY4) as (near, far):
+        lab.configure(banner="after")
+        server.send_signal(signal.SIGHUP)
+        server.log.wait_for("the configuration is reloaded")
+        assert lab.connect("bob").environment["CISCO_BANNER"] == "after"
+        assert Echo(near, far).exchange()
+    assert alice.environment["CISCO_BANNER"] == "before"
+    assert not alice.output.find("reconnect")
+
+
+def test_hup_with_a_broken_file_keeps_what_runs_and_names_the_line(lab: Lab) -> None:
+    server = lab.start_server(banner="before")
+    path = lab.configure(banner="after")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("idle-timeout = soon\n")
+    with open(path, encoding="utf-8") as file:
+        number = len(file.readlines())
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is not reloaded")
+    server.log.wait_for(rf"{path}:{number}: .*idle-timeout")
+    assert lab.connect("alice").environment["CISCO_BANNER"] == "before"
+
+
+def test_hup_without_the_certificate_keeps_what_runs(lab: Lab) -> None:
+    server = lab.start_server()
+    os.rename(lab.cert_file, lab.path("away.pem"))
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is not reloaded")
+    assert lab.connect("alice").host.ping(GATEWAY4)
+
+
+def test_after_a_reload_the_old_nursery_ends_with_its_last_client(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    old = server.pid_of("ocserv-nursery")
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is reloaded")
+    assert len(server.pids_of("ocserv-nursery")) == 2
+    client.disconnect()
+    await_gone([old])
+    assert old not in server.pids_of("ocserv-nursery")
+
+
+def test_after_a_reload_secmod_can_die_and_tunnels_of_both_times_go_on(lab: Lab) -> None:
+    server = lab.start_server()
+    alice = lab.connect("alice")
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is reloaded")
+    bob = lab.connect("bob")
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("secmod is back")
+    assert alice.host.ping(GATEWAY4)
+    assert bob.host.ping(GATEWAY4)
+    alice.disconnect()
+    assert server.await_disconnected("alice") == "user disconnected"
+
+
+def test_an_option_that_needs_a_restart_is_said_to(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.configure(tcp_port=444)
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("'tcp-port' has changed; it takes effect at the next start")
+    server.log.wait_for("the configuration is reloaded")
+    assert lab.connect("alice").host.ping(GATEWAY4)
+
+
+def test_usr1_writes_the_status_to_the_log(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    server.send_signal(signal.SIGUSR1)
+    server.log.wait_for("status: active_sessions: 1$")
+    server.log.wait_for(f"status: server_pid: {server.pid}$")
+    assert client.host.ping(GATEWAY4)
+
+
+# ---- a second server
+
+
+@pytest.mark.parametrize(
+    ("shared", "complaint"),
+    [
+        ("tcp-port", "443"),
+        ("occtl-socket-file", "occtl.sock"),
+        ("socket-file", "ocserv.sock.d"),
+    ],
+)
+def test_a_second_server_on_the_same_is_refused_and_the_first_unharmed(lab: Lab, shared: str, complaint: str) -> None:
+    first = lab.start_server()
+    client = lab.connect("alice")
+    own: dict[str, Option] = {
+        "tcp-port": 444,
+        "occtl-socket-file": lab.path("occtl2.sock"),
+        "socket-file": lab.path("second.sock"),
+    }
+    del own[shared]
+    second = lab.launch("second.conf", **own)
+    assert second.wait() == 1
+    second.log.wait_end()
+    assert len(second.log.lines) == 1, second.log.text
+    assert complaint in second.log.text
+    assert client.host.ping(GATEWAY4)
+    assert first.show("status")["Server PID"] == first.pid
+    assert lab.connect("bob").host.ping(GATEWAY4)
+
+
+def test_a_wrong_configuration_does_not_start(lab: Lab) -> None:
+    server = lab.launch(idle_timeout="soon")
+    assert server.wait() == 1
+    assert server.log.find(r"ocserv\.conf:\d+: .*idle-timeout")
+
+
+def test_a_key_that_is_not_the_certificates_does_not_start(lab: Lab) -> None:
+    other = Lab()
+    try:
+        server = lab.launch(server_key=other.key_file)
+        assert server.wait() == 1
+        assert server.log.find(r"ocserv\.conf:\d+: .*key")
+    finally:
+        other.close()
