@@ -7,10 +7,10 @@ import asyncio
 import logging
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from ..config.session import SessionConfig, effective
 from ..config.tree import ServerConfig
@@ -84,7 +84,8 @@ class Sessions:
         self._netlink = netlink
         self._pools = pools
         self._observer = observer
-        self._locks: defaultdict[SessionId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
+        self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self.workers: Workers
 
@@ -104,7 +105,8 @@ class Sessions:
         except _Refused as refusal:
             self._refuse(worker, refusal)
             return
-        async with self._locks[opened.sid]:
+        lock = self._locks.setdefault(opened.sid, asyncio.Lock())
+        async with lock:
             try:
                 await self._build(worker, request, opened)
             except (_Refused, PoolExhausted, SystemFailure) as failure:
@@ -112,8 +114,6 @@ class Sessions:
                 await self._undo(worker, opened)
                 refused = failure if isinstance(failure, _Refused) else _Refused(503, "Server configuration error")
                 self._refuse(worker, refused)
-        if not self._locks[opened.sid].locked():
-            del self._locks[opened.sid]
 
     async def _ask_secmod(self, worker: WorkerRecord, request: AuthCookieRequest) -> _Opened:
         reply = await self._secmod.open_session(
