@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from ..ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt
 from ..model import Identity
 from ..plugin.backends import Denied, Login, Prompt
@@ -79,6 +81,8 @@ class Conversations:
         conversation = Conversation(self._new_handle(), login, reply)
         self._by_handle[conversation.handle] = conversation
         conversation.task = asyncio.create_task(self._run(conversation, composition, method, deadline))
+        # Not in `_run`: a task that is cancelled before its first step runs none of its code.
+        conversation.task.add_done_callback(lambda _task: self._by_handle.pop(conversation.handle, None))
         return conversation
 
     def answer(self, handle: str, remote_ip: str, answer: str, reply: Reply) -> Conversation | None:
@@ -92,9 +96,10 @@ class Conversations:
         conversation.answer.set_result(answer)
         return conversation
 
-    def abandon(self, conversation: Conversation) -> None:
-        """Its worker is gone. A parked login may still go on from another connection; else it ends."""
-        if not conversation.parked and conversation.task is not None:
+    def abandon(self, conversation: Conversation, reply: Reply) -> None:
+        """The worker that hears by `reply` is gone. A parked login may still go on from another connection, one
+        that went on already is not its any more; else it ends."""
+        if conversation.reply == reply and not conversation.parked and conversation.task is not None:
             conversation.task.cancel()
 
     def cancel_all(self) -> None:
@@ -116,21 +121,26 @@ class Conversations:
         except TimeoutError:
             _log.info("login of '%s' from %s was not finished in time", login.username, login.remote_ip)
             conversation.reply(AuthDenied("The login took too long."))
-        finally:
-            del self._by_handle[conversation.handle]
 
     async def _authenticate(self, conversation: Conversation, composition: Composition, method: Method) -> Identity:
         login = conversation.login
         identities = []
         for plugin in method.plugins:
             try:
-                identities.append(await composition.authenticate(plugin, login, conversation.ask))
+                identities.append(_checked(await composition.authenticate(plugin, login, conversation.ask)))
             except (Denied, TimeoutError):
                 raise
             except Exception:  # noqa: BLE001 (a plugin's fault is this login's, and nobody else's)
                 _log.exception("the back end '%s' failed in a login of '%s'", plugin.name, login.username)
                 raise Denied("Login failed.") from None
         return merge(login, identities)
+
+
+def _checked(identity: object) -> Identity:
+    """What a back end returned, of the types that a store and a channel can carry. TypeError, ValidationError."""
+    if not isinstance(identity, Identity):
+        raise TypeError(f"it returned {identity!r}, which is no Identity")
+    return msgspec.convert(msgspec.to_builtins(identity), Identity)
 
 
 def _flat(denial: Denied) -> str:

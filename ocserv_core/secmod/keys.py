@@ -126,7 +126,7 @@ def load_key(source: KeySource, pin: bytes | None) -> PrivateKey:
         raise _fault(source, f"cannot load the key '{source.key_path}': {_first_line(error)}") from None
     if not isinstance(key, PrivateKey):
         raise _fault(source, f"'{source.key_path}' is not an RSA, ECDSA or Ed25519 key")
-    if _public(key.public_key()) != _public(_certificate(source).public_key()):
+    if _public(key.public_key()) != _certified(_certificate(source)):
         raise _fault(source, f"the key '{source.key_path}' does not belong to '{source.certificate_path}'")
     return key
 
@@ -151,12 +151,21 @@ def _certificate(source: KeySource) -> x509.Certificate:
         raise _fault(source, f"cannot load the certificate '{source.certificate_path}': {_first_line(error)}") from None
 
 
+def _certified(certificate: x509.Certificate) -> bytes:
+    try:
+        return _public(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return b""
+
+
 def _public(key: object) -> bytes:
-    """The key's numbers alone: an RSA-PSS certificate's parameters are not part of its private key."""
+    """The key's numbers alone: an RSA-PSS certificate's parameters are not part of its private key. Nothing for a
+    kind of key that is not served."""
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
         return f"{numbers.n:x}:{numbers.e:x}".encode()
-    assert isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey)
+    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+        return b""
     encoding = serialization.Encoding.DER
     return key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
 

@@ -91,7 +91,7 @@ class WorkerPeer:
         if isinstance(error, PeerViolation):
             _log.error("worker %d (%s) is cut off: %s", self.number, self.remote.ip, error)
         if self._conversation is not None:
-            self._logins.abandon(self._conversation)
+            self._logins.abandon(self._conversation, self._on_auth_reply)
 
     def enter_tunnel(self, sid: SessionId) -> None:
         """main opened the session for this worker: from now on statistics, nothing else."""
@@ -125,7 +125,7 @@ class WorkerPeer:
         if method is None:
             raise PeerViolation(f"vhost {vhost.name} has no method '{message.method}'")
         if self._conversation is not None:
-            self._logins.abandon(self._conversation)
+            self._logins.abandon(self._conversation, self._on_auth_reply)
         login = Login(
             username=message.username,
             group=message.group,

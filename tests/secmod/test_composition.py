@@ -1,0 +1,98 @@
+"""Which back ends a login must satisfy, and what comes of several that let the user in."""
+
+from __future__ import annotations
+
+import pytest
+
+from ocserv_core.model import Identity
+from ocserv_core.plugin import Ask, Denied, Login
+from ocserv_core.secmod.composition import merge, method_name
+from tests.loop import on_loop
+
+from .backends import Backend, broken, compose, login, one_password
+
+
+def test_a_method_is_called_after_its_back_ends() -> None:
+    assert method_name(["certificate", "plain"]) == "certificate+plain"
+
+
+def test_without_a_name_the_primary_method_is_meant() -> None:
+    assert compose({"a": Backend(broken), "b": Backend(broken)}, {"c": Backend(broken)}).choose("") is not None
+
+
+@pytest.mark.parametrize(("name", "back_ends"), [("", ["a", "b"]), ("a+b", ["a", "b"]), ("c", ["c"])])
+def test_a_method_is_chosen_by_its_name(name: str, back_ends: list[str]) -> None:
+    method = compose({"a": Backend(broken), "b": Backend(broken)}, {"c": Backend(broken)}).choose(name)
+    assert method is not None
+    assert [plugin.name for plugin in method.plugins] == back_ends
+
+
+@pytest.mark.parametrize("name", ["a", "b+a", "x", "C"])
+def test_there_are_no_other_methods(name: str) -> None:
+    assert compose({"a": Backend(broken), "b": Backend(broken)}, {"c": Backend(broken)}).choose(name) is None
+
+
+def test_only_the_chosen_back_end_is_called() -> None:
+    called = []
+
+    async def mine(login: Login, _ask: Ask) -> Identity:
+        called.append("mine")
+        return Identity(login.username)
+
+    async def other(login: Login, _ask: Ask) -> Identity:
+        called.append("other")
+        return Identity(login.username)
+
+    composition = compose({"mine": Backend(mine)}, {"other": Backend(other)})
+
+    async def dialogue() -> None:
+        plugin = composition.methods[0].plugins[0]
+        assert await composition.authenticate(plugin, login(), _nothing) == Identity("alice")
+
+    on_loop(dialogue())
+    assert called == ["mine"]
+
+
+async def _nothing(_prompt: object) -> str:
+    raise AssertionError("nothing is asked")
+
+
+def test_groups_are_those_of_the_primary_method_once() -> None:
+    composition = compose(
+        {"a": Backend(one_password, ("x", "y")), "b": Backend(one_password, ("y", "z"))},
+        {"c": Backend(one_password, ("hidden",))},
+    )
+    assert composition.groups() == ("x", "y", "z")
+
+
+# ---- merging
+
+
+def test_one_identity_stays_as_it_is() -> None:
+    identity = Identity("alice", "staff", ("staff", "admins"), {"Class": "c"})
+    assert merge(login(), [identity]) == identity
+
+
+def test_the_first_that_knows_groups_decides_them() -> None:
+    merged = merge(login(), [Identity("alice"), Identity("alice", "g1", ("g1",)), Identity("alice", "g2", ("g2",))])
+    assert (merged.group, merged.groups) == ("g1", ("g1",))
+
+
+def test_attributes_add_up() -> None:
+    merged = merge(login(), [Identity("alice", attributes={"a": 1}), Identity("alice", attributes={"b": 2})])
+    assert merged.attributes == {"a": 1, "b": 2}
+
+
+def test_back_ends_that_mean_different_users_deny() -> None:
+    with pytest.raises(Denied):
+        merge(login(), [Identity("alice"), Identity("bob")])
+
+
+def test_the_chosen_group_is_the_session_s() -> None:
+    assert merge(login(group="admins"), [Identity("alice", "staff", ("staff", "admins"))]).group == "admins"
+
+
+@pytest.mark.parametrize("groups", [(), ("staff",), ("Admins",)])
+def test_a_group_that_is_not_the_user_s_denies(groups: tuple[str, ...]) -> None:
+    with pytest.raises(Denied):
+        merge(login(group="admins"), [Identity("alice", "", groups)])
