@@ -21,7 +21,7 @@ MAX_FILE = 16 * 1024 * 1024
 
 
 def load(path: str, *, strict: bool = False) -> ServerConfig:
-    """Read and check a file; warnings go to the log. ConfigErrors."""
+    """Read and check a file; warnings go to the log. ConfigError where it cannot be read, ConfigErrors of its lines."""
     reading = read_config(_read(path).decode("utf-8", "surrogateescape"), path, strict=strict)
     for warning in reading.warnings:
         _log.warning("%s", warning)
@@ -89,4 +89,4 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read(MAX_FILE)
     except OSError as error:
-        raise ConfigErrors([ConfigError(f"cannot read '{path}': {error.strerror}")]) from None
+        raise ConfigError(f"cannot read '{path}': {error.strerror}") from None
