@@ -97,7 +97,6 @@ class LoginDriver:
         try:
             return self._on_request(self._next_request())
         except HttpViolation as violation:
-            _log.info("bad request: %s", violation)
             return self._login.on_violation(violation)
 
     def _on_request(self, request: Request) -> list[Command]:
