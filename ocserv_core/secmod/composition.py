@@ -3,11 +3,13 @@ line is an alternative. A method's name is its back ends' names joined by `+`.""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import pluggy
 
+from ..errors import ConfigError, ConfigErrors
 from ..model import Identity
 from ..plugin.backends import Ask, Denied, Login
 from ..plugin.manager import Plugin
@@ -42,13 +44,21 @@ class Composition:
         return result
 
     def groups(self) -> tuple[str, ...]:
-        """What the primary method's back ends offer for `auto-select-group`."""
+        """What the primary method's back ends offer for `auto-select-group`. ConfigErrors where one cannot tell."""
         found: dict[str, None] = {}
         for plugin in self.methods[0].plugins:
             list_groups = getattr(plugin.implementation, "ocserv_groups", None)
             if list_groups is not None:
-                found.update(dict.fromkeys(list_groups()))
+                found.update(dict.fromkeys(_groups_of(plugin, list_groups)))
         return tuple(found)
+
+
+def _groups_of(plugin: Plugin, list_groups: Callable[[], Iterable[str]]) -> list[str]:
+    try:
+        return msgspec.convert(list_groups(), list[str])
+    except Exception as error:
+        said = f"{plugin.name}: cannot tell its groups: {error!r}"
+        raise ConfigErrors([ConfigError(said, plugin.spec.file, plugin.spec.line)]) from error
 
 
 def method_name(names: Sequence[str]) -> str:

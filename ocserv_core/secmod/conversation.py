@@ -102,6 +102,11 @@ class Conversations:
         if conversation.reply == reply and not conversation.parked and conversation.task is not None:
             conversation.task.cancel()
 
+    def give_up(self, conversation: Conversation, reply: Reply) -> None:
+        """The worker that hears by `reply` begins another login: this one ends, parked or not."""
+        if conversation.reply == reply and conversation.task is not None:
+            conversation.task.cancel()
+
     def cancel_all(self) -> None:
         """At the end of the process."""
         for conversation in list(self._by_handle.values()):

@@ -125,7 +125,7 @@ class WorkerPeer:
         if method is None:
             raise PeerViolation(f"vhost {vhost.name} has no method '{message.method}'")
         if self._conversation is not None:
-            self._logins.abandon(self._conversation, self._on_auth_reply)
+            self._logins.give_up(self._conversation, self._on_auth_reply)
         login = Login(
             username=message.username,
             group=message.group,
@@ -140,7 +140,12 @@ class WorkerPeer:
 
     def answer_auth_cont(self, message: AuthCont) -> None:
         """The next answer of a login, perhaps one that another connection began."""
-        self._conversation = self._logins.answer(message.handle, self.remote.ip, message.answer, self._on_auth_reply)
+        found = self._logins.answer(message.handle, self.remote.ip, message.answer, self._on_auth_reply)
+        if found is None:
+            return
+        if self._conversation is not None and self._conversation is not found:
+            self._logins.give_up(self._conversation, self._on_auth_reply)
+        self._conversation = found
 
     def answer_cli_stats(self, message: CliStats) -> None:
         """Traffic so far; the last one tells why the connection ended."""

@@ -36,6 +36,7 @@ from ..ipc.messages import (
     SessionOpen,
     WorkerAttach,
 )
+from ..ipc.permits import close_all
 from ..model import Identity
 from ..plugin.backends import Login
 from ..system.memfd import read_sealed
@@ -93,6 +94,7 @@ class Service:
 
     def _on_message(self, message: Message, fds: list[int]) -> None:
         if len(fds) != isinstance(message, _WITH_DESCRIPTOR):
+            close_all(fds)
             raise PeerViolation(f"{type(message).__name__} came with {len(fds)} descriptors")
         _HANDLERS[type(message)](self, message, *fds)
 
@@ -110,11 +112,12 @@ class Service:
         config = msgspec.msgpack.decode(data, type=ServerConfig)
         try:
             prepared = await asyncio.to_thread(prepare, generation, config)
+            groups = await asyncio.to_thread(prepared.groups)
         except ConfigErrors as errors:
             self._main.send(ConfigRefused(generation, tuple(_fault(error) for error in errors.errors)))
             return
         self._prepared[generation] = prepared
-        self._main.send(Configured(generation, await asyncio.to_thread(prepared.groups)))
+        self._main.send(Configured(generation, groups))
 
     def answer_commit(self, message: Commit) -> None:
         """The prepared configuration is in force."""

@@ -42,7 +42,7 @@ class Sessions:
         self._store = store
         self._config: ServerConfig | None = None
         self._told: set[SessionId] = set()
-        self._table = SessionTable(_decode(row) for row in store.load())
+        self._table = SessionTable(session for row in store.load() if (session := _decode(row)) is not None)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -210,8 +210,13 @@ def _encode(change: object) -> Change:
     return Change(sid, None)
 
 
-def _decode(row: bytes) -> Session:
-    return msgspec.msgpack.decode(row, type=Session)
+def _decode(row: bytes) -> Session | None:
+    """None for what another version wrote, or nobody: that client logs in again, all others go on."""
+    try:
+        return msgspec.msgpack.decode(row, type=Session)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.error("a session in the store cannot be read (%s): it is forgotten", error)
+        return None
 
 
 def _row(session: Session) -> SessionRow:
