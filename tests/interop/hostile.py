@@ -40,6 +40,13 @@ def ends(connection: socket.socket) -> bool:
     return True
 
 
+def _trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer of the server; header names are lower case, of several equal ones the last is kept."""
@@ -53,11 +60,10 @@ class Answer:
 class TlsClient:
     """TLS to the server; then HTTP and CSTP by hand."""
 
-    def __init__(self, host: Host) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        self.socket = context.wrap_socket(open_tcp(host), suppress_ragged_eofs=True)
+    def __init__(
+        self, host: Host, *, context: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+    ) -> None:
+        self.socket = (context or _trusting()).wrap_socket(open_tcp(host), session=session)
         self._buffer = b""
 
     # ---- HTTP

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from .certificates import make_certificate, pin_of
 from .client import SCRIPT, Client
 from .network import SERVER4, SERVER6, Host, Namespace, Network
 from .processes import Watched
-from .server import Server
+from .server import OCSERV, Server
 
 Option = str | int | bool | Iterable[str]
 
@@ -106,7 +106,12 @@ class Lab:
 
     def launch(self, file: str = "ocserv.conf", /, **options: Option) -> Server:
         """Start the server, with a configuration that is written to `file`, without waiting for it."""
-        server = Server(self.namespace, self.configure(file, **options), self.path("occtl.sock"))
+        argv = [*OCSERV, "-f", "--log-stderr", "-c", self.configure(file, **options)]
+        return self.run_server(argv, self.path("occtl.sock"))
+
+    def run_server(self, argv: Sequence[str], control_socket: str) -> Server:
+        """Start it by any words."""
+        server = Server(self.namespace, argv, control_socket)
         self._started.append(server)
         return server
 
@@ -133,8 +138,19 @@ class Lab:
         """openconnect with these words, on a host of its own where none is given; nothing is waited for."""
         address = f"[{server}]" if ":" in server else server
         script = ["--servercert", self.pin, "--script", self.path("script")]
-        variables = {"LAB_NETWORK4": POOL4, "LAB_NETWORK6": POOL6, **(environment or {})}
         words = (*script, *words, f"https://{address}/{url}")
+        return self.run_client(words, host=host, stdin=stdin, environment=environment)
+
+    def run_client(
+        self,
+        words: Sequence[str],
+        *,
+        host: Host | None = None,
+        stdin: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Client:
+        """openconnect with nothing but these words."""
+        variables = {"LAB_NETWORK4": POOL4, "LAB_NETWORK6": POOL6, **(environment or {})}
         client = Client(host or self.host(), words, stdin=stdin, environment=variables)
         self._started.append(client)
         return client

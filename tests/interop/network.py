@@ -49,9 +49,9 @@ class Namespace:
         """The words that run `argv` inside; the process is replaced, so its pid stays."""
         return ["ip", "netns", "exec", self.name, *argv]
 
-    def run(self, *argv: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end, whatever its exit status."""
-        return subprocess.run(self.argv(*argv), capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(self.argv(*argv), input=stdin, capture_output=True, text=True, timeout=PATIENCE)
 
     def open_socket(self, family: socket.AddressFamily, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
         """A socket of this process that lives inside: a thread goes in to make it, and ends there."""

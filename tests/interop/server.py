@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from .network import Namespace
 from .processes import Watched, await_gone, members_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OCSERV = (sys.executable, "-m", "ocserv_core.cli.ocserv")
 END_WITHIN = 5.0
 """Seconds from TERM to the end of everything, as the server promises."""
 
@@ -22,11 +24,9 @@ END_WITHIN = 5.0
 class Server:
     """One run of the server. `log` is what all its processes wrote."""
 
-    def __init__(self, namespace: Namespace, config_file: str, control_socket: str) -> None:
+    def __init__(self, namespace: Namespace, argv: Sequence[str], control_socket: str) -> None:
         self.namespace = namespace
-        self.config_file = config_file
         self._control_socket = control_socket
-        argv = [sys.executable, "-m", "ocserv_core.cli.ocserv", "-f", "--log-stderr", "-c", config_file]
         self._process = Watched("ocserv", namespace.argv(*argv))
         self.log = self._process.output
         self.pid = self._process.pid

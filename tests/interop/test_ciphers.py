@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from .certificates import make_certificate, pin_of
+from .hostile import TlsClient
 from .lab import GATEWAY4, GATEWAY6, Lab
+from .server import OCSERV
 from .traffic import MEGABYTE, arrives_whole
 
 SUITES = {
@@ -73,3 +77,43 @@ def test_a_client_that_has_no_common_version_is_turned_away(lab: Lab) -> None:
     assert old.returncode != 0
     server.log.wait_for("the client is cut off")
     assert lab.connect().host.ping(GATEWAY4)
+
+
+def test_a_tls_1_2_session_is_resumed_on_the_same_host_alone(lab: Lab) -> None:
+    lab.start_server(tls_priorities='"NORMAL:-VERS-ALL:+VERS-TLS1.2"')
+    home, elsewhere = lab.host(), lab.host()
+    first = TlsClient(home)
+    first.post("")
+    session = first.socket.session
+    first.close()
+    assert session is not None
+    assert not session.has_ticket
+    for host, resumed in ((home, True), (elsewhere, False)):
+        again = TlsClient(host, context=first.socket.context, session=session)
+        assert again.socket.session_reused is resumed
+        again.close()
+
+
+def test_two_certificates_serve_each_client_the_one_that_it_knows(lab: Lab, tmp_path: Path) -> None:
+    key, certificate = make_certificate(str(tmp_path), "RSA")
+    lab.start_server(server_cert=(lab.cert_file, certificate), server_key=(lab.key_file, key))
+    for priority, pin in (("SIGN-ECDSA-SECP256R1-SHA256", lab.pin), ("SIGN-RSA-PSS-RSAE-SHA256", pin_of(certificate))):
+        host = lab.host()
+        shown = host.run(
+            *("gnutls-cli", "--insecure", "--priority", f"NORMAL:-SIGN-ALL:+{priority}", "192.0.2.1"), stdin=""
+        )
+        assert pin.removeprefix("pin-sha256:") in shown.stdout, shown.stdout + shown.stderr
+
+
+def test_the_name_of_the_server_chooses_the_vhost(lab: Lab, tmp_path: Path) -> None:
+    key, certificate = make_certificate(str(tmp_path), "RSA")
+    path = lab.configure(banner="the default one")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"[vhost:two.example]\nserver-cert = {certificate}\nserver-key = {key}\nbanner = the second one\n")
+    lab.run_server([*OCSERV, "-f", "--log-stderr", "-c", path], lab.path("occtl.sock")).await_listening()
+    for name, pin, banner in (("one", lab.pin, "the default one"), ("two", pin_of(certificate), "the second one")):
+        words = ["--user=alice", "--passwd-on-stdin", "--script", lab.path("script"), "--servercert", pin]
+        url = [f"--resolve={name}.example:192.0.2.1", f"https://{name}.example/"]
+        client = lab.run_client([*words, *url], stdin=f"{lab.passwords['alice']}\n").await_connected()
+        assert client.environment["CISCO_BANNER"] == banner
+        assert client.host.ping(GATEWAY4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 
 import pytest
@@ -20,6 +21,16 @@ def test_a_client_that_is_dead_ends_by_dpd(lab: Lab) -> None:
     stopped = time.monotonic()
     assert server.await_disconnected("alice") == "DPD timeout"
     assert 4 < time.monotonic() - stopped < 10
+
+
+def test_a_client_that_reads_nothing_of_a_flood_ends_by_dpd(lab: Lab) -> None:
+    server = lab.start_server(dpd=2)
+    client = lab.connect()
+    with lab.namespace.open_socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        client.send_signal(signal.SIGSTOP)
+        for _ in range(20_000):
+            flood.sendto(bytes(1200), (client.address4, 9))
+    assert server.await_disconnected("alice") == "DPD timeout"
 
 
 def test_a_client_that_died_of_dpd_comes_back_with_its_addresses(lab: Lab) -> None:

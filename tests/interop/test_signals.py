@@ -1,13 +1,14 @@
-"""The server's start and end, signals, and a second server beside it."""
+"""Signals: the end, and the reload."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 
 import pytest
 
-from .lab import GATEWAY4, Lab, Option
+from .lab import GATEWAY4, Lab
 from .processes import await_gone
 from .traffic import Echo, connected
 
@@ -34,6 +35,16 @@ def test_a_client_in_its_login_does_not_delay_the_end(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.openconnect("--user", "alice", "--form-entry", "main:username=alice", stdin="")
     client.output.wait_for("SSL negotiation|Got HTTP response")
+    server.stop()
+
+
+def test_a_client_that_reads_nothing_of_a_flood_does_not_delay_the_end(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    with lab.namespace.open_socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        client.send_signal(signal.SIGSTOP)
+        for _ in range(20_000):
+            flood.sendto(bytes(1200), (client.address4, 9))
     server.stop()
 
 
@@ -135,49 +146,3 @@ def test_usr1_writes_the_status_to_the_log(lab: Lab) -> None:
     server.log.wait_for("status: active_sessions: 1$")
     server.log.wait_for(f"status: server_pid: {server.pid}$")
     assert client.host.ping(GATEWAY4)
-
-
-# ---- a second server
-
-
-@pytest.mark.parametrize(
-    ("shared", "complaint"),
-    [
-        ("tcp-port", "443"),
-        ("occtl-socket-file", "occtl.sock"),
-        ("socket-file", "ocserv.sock.d"),
-    ],
-)
-def test_a_second_server_on_the_same_is_refused_and_the_first_unharmed(lab: Lab, shared: str, complaint: str) -> None:
-    first = lab.start_server()
-    client = lab.connect("alice")
-    own: dict[str, Option] = {
-        "tcp-port": 444,
-        "occtl-socket-file": lab.path("occtl2.sock"),
-        "socket-file": lab.path("second.sock"),
-    }
-    del own[shared]
-    second = lab.launch("second.conf", **own)
-    assert second.wait() == 1
-    second.log.wait_end()
-    assert len(second.log.lines) == 1, second.log.text
-    assert complaint in second.log.text
-    assert client.host.ping(GATEWAY4)
-    assert first.show("status")["Server PID"] == first.pid
-    assert lab.connect("bob").host.ping(GATEWAY4)
-
-
-def test_a_wrong_configuration_does_not_start(lab: Lab) -> None:
-    server = lab.launch(idle_timeout="soon")
-    assert server.wait() == 1
-    assert server.log.find(r"ocserv\.conf:\d+: .*idle-timeout")
-
-
-def test_a_key_that_is_not_the_certificates_does_not_start(lab: Lab) -> None:
-    other = Lab()
-    try:
-        server = lab.launch(server_key=other.key_file)
-        assert server.wait() == 1
-        assert server.log.find(r"ocserv\.conf:\d+: .*key")
-    finally:
-        other.close()
