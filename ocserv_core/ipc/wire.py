@@ -33,6 +33,9 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENCODER = msgspec.msgpack.Encoder()
 _FD_BYTES = array.array("i").itemsize
 
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+"""As a number: to make one of two flags costs more than to read a message."""
+
 
 class Received(Generic[In]):
     """A message and the descriptors that came with it; whoever handles it owns them."""
@@ -109,7 +112,7 @@ def _recvmsg(sock: socket.socket) -> tuple[bytes, list[int]]:
     except ConnectionResetError:
         raise PeerLost("the peer closed its channel") from None
     fds = [fd for level, kind, payload in ancillary for fd in _descriptors(level, kind, payload)]
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & _CUT:
         close_all(fds)
         raise PeerViolation("a message was longer than permitted")
     if not data:
