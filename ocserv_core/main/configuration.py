@@ -11,7 +11,7 @@ from ..config.files import files_of
 from ..config.reload import reloaded, restart_only_changes
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
-from ..errors import ConfigError, ConfigErrors, OcservError
+from ..errors import ConfigError, ConfigErrors, OcservError, StartError
 from .nursery import Nurseries
 from .secmod import Secmod
 
@@ -68,6 +68,9 @@ class Configuration:
         try:
             workers = build_worker_config(config, generation, contents, configured.groups)
             nursery = await self._nurseries.prepare(workers)
+            if not self._secmod.has_prepared(generation):
+                await nursery.stop(1.0)
+                raise StartError("secmod was restarted while the configuration was prepared; try again")
         except OcservError:
             self._secmod.discard(generation)
             raise

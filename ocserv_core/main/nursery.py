@@ -26,6 +26,7 @@ from ..ipc.messages import (
     Spawned,
     SpawnFailed,
 )
+from ..ipc.permits import close_all
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
@@ -77,6 +78,7 @@ class Nursery:
     def _on_message(self, message: Message, fds: list[int]) -> None:
         handler = self._HANDLERS.get(type(message))
         if handler is None or fds:
+            close_all(fds)
             raise PeerViolation(f"{type(message).__name__} is not permitted from a nursery")
         handler(self, message)
 
@@ -222,7 +224,12 @@ class Nurseries:
         await self._bury(dead)
         while self._current is None and not self._stopping:
             try:
-                self.commit(await self.prepare(dead.config))
+                nursery = await self.prepare(dead.config)
+                if not self.generation:
+                    self.commit(nursery)
+                else:
+                    # A reload was quicker, with a newer configuration.
+                    await nursery.stop(1.0)
             except (ConfigErrors, StartError, SystemFailure) as error:
                 _log.critical("no new nursery can be started, no client can connect: %s", error)
                 await asyncio.sleep(RESTART_DELAY)

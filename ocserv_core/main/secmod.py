@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from ..config.tree import ServerConfig
-from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError
+from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError, SystemFailure
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Commit,
@@ -35,6 +35,7 @@ from ..ipc.messages import (
     SessionReply,
     SessionRow,
 )
+from ..ipc.permits import close_all
 from ..model import SessionId
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
@@ -84,6 +85,8 @@ class Secmod:
         self._configuring: asyncio.Future[Configured] | None = None
         self._pending: dict[int, tuple[Message, asyncio.Future[Message]]] = {}
         self._rows: dict[int, list[SessionRow]] = {}
+        self._prepared: set[int] = set()
+        self._untold: list[Message] = []
         self._next_request = 1
         self._deaths: list[float] = []
         self._stopping = False
@@ -113,7 +116,10 @@ class Secmod:
 
     async def configure(self, generation: int, config: ServerConfig) -> Configured:
         """Have a configuration prepared. ConfigErrors where it cannot be; StartError where nobody answers."""
-        self._configuring = asyncio.get_running_loop().create_future()
+        if self._restarting is not None and asyncio.current_task() is not self._restarting:
+            await asyncio.wait([self._restarting])
+        asked: asyncio.Future[Configured] = asyncio.get_running_loop().create_future()
+        self._configuring = asked
         fd = sealed_memfd("configuration", msgspec.msgpack.encode(config))
         try:
             self._send(Configure(generation), [fd])
@@ -121,11 +127,18 @@ class Secmod:
             socket.close(fd)
         try:
             async with asyncio.timeout(CONFIGURE_TIMEOUT):
-                return await self._configuring
+                configured = await asked
         except TimeoutError:
             raise StartError("secmod did not answer the configuration in time") from None
         finally:
-            self._configuring = None
+            if self._configuring is asked:
+                self._configuring = None
+        self._prepared.add(generation)
+        return configured
+
+    def has_prepared(self, generation: int) -> bool:
+        """Whether the secmod that runs now can commit it: one that was started meanwhile cannot."""
+        return generation in self._prepared
 
     def commit(self, generation: int, config: ServerConfig) -> None:
         """Everything new uses the prepared configuration; open sessions are told, so that secmod can reconcile."""
@@ -136,6 +149,9 @@ class Secmod:
         for part in parts:
             self._send(OpenSessions(part, last=part is parts[-1]))
         self._ready.set()
+        for message in self._untold:
+            self._send(message)
+        self._untold.clear()
 
     def discard(self, generation: int) -> None:
         """Forget a prepared configuration."""
@@ -154,12 +170,17 @@ class Secmod:
     # ---- questions
 
     def attach(self, message: Message, fd: int) -> None:
-        """WorkerAttach: hand secmod its end of a worker's channel."""
-        self._send(message, [fd])
+        """WorkerAttach: hand secmod its end of a worker's channel. While there is none that is configured, nobody
+        gets it: `on_restarted` attaches every worker."""
+        if self._ready.is_set():
+            self._send(message, [fd])
 
     def tell(self, message: Message) -> None:
-        """A message without an answer; lost when secmod is, which then learns the same from OpenSessions."""
-        self._send(message)
+        """A message without an answer; kept for the next secmod while there is none that is configured."""
+        if self._ready.is_set():
+            self._send(message)
+        else:
+            self._untold.append(message)
 
     async def open_session(self, build: Callable[[int], SessionOpen]) -> SessionReply:
         """Ask whether a cookie may open a tunnel."""
@@ -197,6 +218,7 @@ class Secmod:
     def _on_message(self, message: Message, fds: list[int]) -> None:
         handler = self._HANDLERS.get(type(message))
         if handler is None or fds:
+            close_all(fds)
             raise PeerViolation(f"{type(message).__name__} is not permitted from secmod")
         handler(self, message)
 
@@ -231,10 +253,12 @@ class Secmod:
 
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
         self._ready.clear()
+        self._prepared.clear()
+        self._rows.clear()
         if self._configuring is not None and not self._configuring.done():
             self._configuring.set_exception(StartError(f"secmod ended while it read the configuration: {error}"))
-            return
-        if self._stopping or self._committed is None:
+        restarts = self._restarting is not None and not self._restarting.done()
+        if self._stopping or self._committed is None or restarts:
             return
         now = time.monotonic()
         self._deaths = [when for when in self._deaths if now - when < DEATHS_WITHIN] + [now]
@@ -253,7 +277,7 @@ class Secmod:
         try:
             self.start()
             await self.configure(generation, config)
-        except (ConfigErrors, StartError) as error:
+        except (ConfigErrors, StartError, SystemFailure) as error:
             _log.critical("secmod cannot be restarted: %s", error)
             self._on_doomed()
             return

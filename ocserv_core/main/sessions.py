@@ -116,6 +116,8 @@ class Sessions:
                 self._refuse(worker, refused)
 
     async def _ask_secmod(self, worker: WorkerRecord, request: AuthCookieRequest) -> _Opened:
+        if all(vhost.name != request.vhost for vhost in self._config().vhosts):
+            raise _Refused(503, "the virtual host was removed")
         reply = await self._secmod.open_session(
             lambda number: SessionOpen(
                 request=number,
@@ -134,7 +136,8 @@ class Sessions:
 
     def _granted(self, request: AuthCookieRequest, reply: SessionReply) -> _Opened:
         assert reply.identity is not None
-        options = self._config().vhost(request.vhost).options
+        # A reload may have removed it while secmod was asked.
+        options = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default).options
         return _Opened(reply.sid, reply.identity, reply.started, reply.lease, effective(options, reply.overlay))
 
     async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:

@@ -196,32 +196,37 @@ class Workers:
 
     def _on_channel_end(self, record: WorkerRecord, error: PeerLost | PeerViolation) -> None:
         """The worker ends, or broke its permits and is killed at once. Its process' end is what counts."""
+        ended = self._handles[record.number].ended
         if isinstance(error, PeerViolation):
             _log.error("worker %d (%s) is cut off: %s", record.pid, record.remote, error)
             record.reason = DisconnectReason.ERROR
-            self._kill(record)
         record.state = ConnectionState.ENDED
-        self._start(self._ensure_ended(record))
+        if ended.is_set():
+            return
+        if isinstance(error, PeerViolation):
+            self._kill(record)
+        self._start(self._ensure_ended(record, ended))
 
-    async def _ensure_ended(self, record: WorkerRecord) -> None:
-        handles = self._handles[record.number]
+    async def _ensure_ended(self, record: WorkerRecord, ended: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(GRACE):
-                await handles.ended.wait()
+                await ended.wait()
         except TimeoutError:
             self._kill(record)
 
     def _finish(self, record: WorkerRecord) -> None:
-        handles = self._handles.pop(record.number, None)
-        if handles is None:
+        """Its process is gone and reaped: no signal may be sent to that pid any more. Its last words are heard."""
+        handles = self._handles.get(record.number)
+        if handles is None or handles.ended.is_set():
             return
+        handles.ended.set()
         handles.channel.drain()
         traffic = read_traffic(handles.page)
         handles.channel.close()
         handles.page.close()
         record.state = ConnectionState.ENDED
+        del self._handles[record.number]
         del self.records[record.number]
-        handles.ended.set()
         self._on_end(record, traffic)
         if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
             self._start(self._nurseries.retire(record.generation))
