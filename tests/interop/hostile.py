@@ -86,11 +86,15 @@ class TlsClient:
         headers = {name.lower(): value for name, value in pairs}
         return Answer(status, headers, head, self._read(int(headers.get("content-length", "0"))).decode())
 
+    def post_reply(self, fields: str) -> Answer:
+        """One answer to a form."""
+        return self.post(_REPLY.format(fields), "/auth")
+
     def login(self, user: str, password: str) -> str:
         """Through the XML forms: the cookie."""
         self.post(_INIT)
-        self.post(_REPLY.format(f"<username>{user}</username>"))
-        answer = self.post(_REPLY.format(f"<password>{password}</password>"))
+        self.post_reply(f"<username>{user}</username>")
+        answer = self.post_reply(f"<password>{password}</password>")
         found = re.search(r"webvpn=([^;]+)", answer.head)
         assert found, f"no cookie: {answer.head}\n{answer.body}"
         return found[1]

@@ -105,7 +105,9 @@ class Network:
         self.server = Namespace(f"{self._prefix}-server")
         self._all.append(self.server)
         name = self.server.name
-        ip("-n", name, "link", "add", "bridge", "type", "bridge", "forward_delay", "0")
+        # An address of its own: else it changes with the hosts that come, and those that were there lose it.
+        link = ("link", "add", "bridge", "address", "02:00:00:00:00:01", "type", "bridge", "forward_delay", "0")
+        ip("-n", name, *link)
         ip("-n", name, "address", "add", f"{SERVER4}/24", "dev", "bridge")
         ip("-n", name, "address", "add", f"{SERVER6}/64", "dev", "bridge", "nodad")
         ip("-n", name, "link", "set", "bridge", "up")

@@ -153,21 +153,31 @@ class Watched:
 
 
 def members_of(group: int) -> dict[int, str]:
-    """The live processes of a process group."""
+    """The live processes of a process group: pid and title."""
+    return {pid: _title(pid) for pid, state in _states_of(group).items() if state != "Z"}
+
+
+def zombies_of(group: int) -> list[int]:
+    """Those that ended and that nobody has waited for."""
+    return [pid for pid, state in _states_of(group).items() if state == "Z"]
+
+
+def _states_of(group: int) -> dict[int, str]:
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
-                    state, _parent, its_group = file.read().rpartition(")")[2].split()[:3]
-                if int(its_group) == group and state != "Z":
-                    found[int(entry)] = _title(int(entry))
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
+                state, _parent, its_group = file.read().rpartition(")")[2].split()[:3]
+                if int(its_group) == group:
+                    found[int(entry)] = state
     return found
 
 
 def _title(pid: int) -> str:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
+    """ "" where it has ended meanwhile."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
         return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+    return ""
 
 
 def await_gone(pids: Sequence[int], timeout: float = PATIENCE) -> None:

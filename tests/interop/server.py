@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .network import Namespace
-from .processes import Watched, await_gone, members_of
+from .processes import Watched, await_gone, members_of, zombies_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OCSERV = (sys.executable, "-m", "ocserv_core.cli.ocserv")
@@ -41,6 +41,10 @@ class Server:
     def processes(self) -> dict[int, str]:
         """All that run now: pid and title."""
         return self._process.members()
+
+    def zombies(self) -> list[int]:
+        """Those that ended without being waited for."""
+        return zombies_of(self.pid)
 
     def pids_of(self, title: str) -> list[int]:
         """The processes of a title: ocserv-main, ocserv-sm, ocserv-nursery, ocserv-worker."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from .hostile import TlsClient
 from .lab import GATEWAY4, GATEWAY6, Lab
 from .processes import await_gone
 from .traffic import Echo, connected
@@ -66,6 +67,20 @@ def test_secmod_dies_and_the_end_of_a_tunnel_is_still_told(lab: Lab) -> None:
     assert server.await_disconnected("alice") == "user disconnected"
 
 
+def test_secmod_dies_in_the_middle_of_a_login_which_begins_again_at_the_form(lab: Lab) -> None:
+    server = lab.start_server()
+    client = TlsClient(lab.host())
+    asked = client.post_reply("<username>alice</username>")
+    assert 'type="password"' in asked.body
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("secmod is back")
+    again = client.post_reply(f"<password>{lab.passwords['alice']}</password>")
+    assert again.status == 200
+    assert 'name="username"' in again.body
+    assert client.login("alice", lab.passwords["alice"])
+    client.close()
+
+
 def test_secmod_that_dies_three_times_in_a_minute_ends_the_server(lab: Lab) -> None:
     server = lab.start_server()
     for times in (1, 2):
@@ -119,3 +134,41 @@ def test_main_dies_and_the_client_comes_back_to_the_next_one(lab: Lab) -> None:
     assert client.addresses == addresses
     assert client.reaches(GATEWAY4)
     assert client.reaches(GATEWAY6)
+
+
+def test_a_cookie_outlives_an_orderly_restart_of_the_server(lab: Lab) -> None:
+    server = lab.start_server()
+    cookie = lab.authenticate()
+    server.stop()
+    lab.start_server()
+    assert lab.resume(cookie).await_connected().host.ping(GATEWAY4)
+
+
+def test_a_persistent_cookie_keeps_its_addresses_over_a_restart(lab: Lab) -> None:
+    server = lab.start_server(predictable_ips=False, persistent_cookies=True)
+    cookie = lab.authenticate()
+    client = lab.resume(cookie).await_connected()
+    server.stop()
+    client.wait()
+    lab.start_server(predictable_ips=False, persistent_cookies=True)
+    assert lab.resume(cookie).await_connected().addresses == client.addresses
+
+
+def test_with_the_store_in_memory_cookies_die_with_the_server(lab: Lab) -> None:
+    server = lab.start_server(session_store="memory")
+    cookie = lab.authenticate()
+    server.stop()
+    again = lab.start_server(session_store="memory")
+    assert lab.resume(cookie).wait() != 0
+    again.log.wait_for("the cookie opens no tunnel: unknown cookie")
+
+
+def test_a_store_that_is_garbage_is_told_and_the_server_goes_on(lab: Lab) -> None:
+    lab.start_server().stop()
+    store = os.path.join(lab.path("ocserv.sock.d"), "sessions.sqlite")
+    assert os.path.exists(store)
+    with open(store, "wb") as file:
+        file.write(b"no database" * 1000)
+    server = lab.start_server()
+    assert lab.connect().host.ping(GATEWAY4)
+    assert server.log.find("sessions.sqlite")

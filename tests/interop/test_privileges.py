@@ -1,0 +1,67 @@
+"""What each process of a running server may do, and what is left of it when its clients are gone."""
+
+from __future__ import annotations
+
+import os
+
+from .lab import GATEWAY4, Lab
+from .server import Server
+
+
+def _status(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        pairs = (line.split(":", 1) for line in file)
+        return {name: value.strip() for name, value in pairs}
+
+
+def test_workers_and_nursery_are_nobody_and_can_do_nothing(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.connect()
+    for title in ("ocserv-worker", "ocserv-nursery"):
+        status = _status(server.pid_of(title))
+        assert set(status["Uid"].split()) == {"65534"}
+        assert status["Groups"] == ""
+        assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+        assert status["NoNewPrivs"] == "1"
+
+
+def test_workers_see_no_file_and_no_network(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.connect()
+    worker = server.pid_of("ocserv-worker")
+    assert os.listdir(f"/proc/{worker}/root/") == []
+    assert os.readlink(f"/proc/{worker}/ns/net") != os.readlink(f"/proc/{server.pid}/ns/net")
+
+
+def test_a_worker_holds_its_own_descriptors_alone(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.connect("alice")
+    one = len(_descriptors(server.pid_of("ocserv-worker")))
+    for _ in range(3):
+        lab.connect("bob")
+    assert {len(_descriptors(pid)) for pid in server.pids_of("ocserv-worker")} == {one}
+
+
+def test_nothing_is_left_of_clients_that_are_gone(lab: Lab) -> None:
+    server = lab.start_server()
+    _come_and_go(lab, server, 1)
+    titles = ("ocserv-main", "ocserv-sm", "ocserv-nursery")
+    before = {title: len(_descriptors(server.pid_of(title))) for title in titles}
+    _come_and_go(lab, server, 8)
+    after = {title: len(_descriptors(server.pid_of(title))) for title in titles}
+    assert after == before
+    assert not server.pids_of("ocserv-worker")
+    assert not server.zombies()
+
+
+def _come_and_go(lab: Lab, server: Server, count: int) -> None:
+    mark = server.log.mark()
+    clients = [lab.login("alice") for _ in range(count)]
+    for client in clients:
+        assert client.await_connected().host.ping(GATEWAY4)
+        client.disconnect()
+    server.await_disconnected("alice", since=mark, times=count)
+
+
+def _descriptors(pid: int) -> list[str]:
+    return os.listdir(f"/proc/{pid}/fd")
