@@ -114,12 +114,14 @@ class LoginDriver:
 
     def _wait(self) -> None:
         """For the client, while listening to main."""
+        if self._link.main.waiting:
+            self._link.hear_main()
         while not self._session.pending:
             poll = select.poll()
             poll.register(self._fd, select.POLLIN)
             poll.register(self._link.main, select.POLLIN)
             ready = {fd for fd, _ in poll.poll(self._left() * 1000)}
-            if self._link.main.fileno() in ready or self._link.main.waiting:
+            if self._link.main.fileno() in ready:
                 self._link.hear_main()
             if self._fd in ready:
                 return

@@ -65,8 +65,8 @@ class Tunnel:
 
     def run(self) -> DisconnectReason:
         """Until one side ends it."""
-        self._tell_main()
         try:
+            self._tell_main()
             end = self._serve()
         except Ended as order:
             end = _ordered(order.order)
@@ -79,6 +79,9 @@ class Tunnel:
         return end.reason
 
     def _serve(self) -> End:
+        if self._link.main.waiting:
+            # What main said while it was asked for the tunnel: poll does not tell of it any more.
+            self._hear_main()
         while True:
             event = self._pump.run(self._liveness.next_deadline())
             end = self._ON_EVENT[type(event)](self, event)
@@ -96,14 +99,17 @@ class Tunnel:
         if event.fd == self._signals:
             return End(DisconnectReason.SERVER, "SIGTERM", bye=True)
         if event.fd == self._link.main.fileno():
-            if self._link.hear_main():
-                self._secmod_alive = True
-                self._pump.watch(self._watched())
+            self._hear_main()
             return None
         # secmod says nothing to a tunnel: its channel becomes readable when it dies. main will send another.
         self._secmod_alive = False
         self._pump.watch(self._watched())
         return None
+
+    def _hear_main(self) -> None:
+        if self._link.hear_main():
+            self._secmod_alive = True
+            self._pump.watch(self._watched())
 
     def _on_deadline(self, _event: Deadline) -> End | None:
         pump = self._pump

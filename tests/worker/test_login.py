@@ -1,0 +1,273 @@
+"""The login's driver, over a client that is a list of requests."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ocserv_core.config.session import SessionConfig
+from ocserv_core.errors import ClientError
+from ocserv_core.ipc.messages import (
+    AuthCont,
+    AuthCookieRefused,
+    AuthCookieReply,
+    AuthCookieRequest,
+    AuthDenied,
+    AuthGranted,
+    AuthInit,
+    AuthPrompt,
+    Message,
+    ResumeReply,
+    Terminate,
+)
+from ocserv_core.model import CertificateFacts, Cookie, DisconnectReason, Lease, SessionId
+from ocserv_core.protocol.login import Login
+from ocserv_core.protocol.login_words import ConnectionFacts, LoginSettings
+from ocserv_core.worker.link import Ended
+from ocserv_core.worker.login import Granted, LoginDriver, LoginOver
+from tests.ipc.pairs import some_descriptor
+from tests.protocol.dialogue import COOKIE, http, init, reply
+
+from .ends import Ends, meanwhile
+
+SID = SessionId("s" * 28)
+TUNNEL = AuthCookieReply(SID, "alice", "", Lease(), "vpns0", 0.0, bytes(32), SessionConfig())
+GRANTED = AuthGranted(SID, Cookie(COOKIE), "alice", "")
+PROMPT = AuthPrompt("handle", "Please enter your password.")
+CONNECT = http("CONNECT", "/CSCOSSLC/tunnel", Cookie=f"webvpn={COOKIE}")
+FORM = http("POST", "/", init())
+BOTH = http("POST", "/auth", reply(username="alice", password="secret"))
+ORDER = Terminate(DisconnectReason.SERVER, "the end")
+
+
+class FakeTls:
+    """A client's end of TLS: what it sends lies in a socket as it is."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.said_bye = False
+
+    @property
+    def pending(self) -> int:
+        return 0
+
+    def recv(self, limit: int, timeout: float) -> bytes:
+        self._sock.settimeout(timeout)
+        return self._sock.recv(limit)
+
+    def send(self, data: bytes, timeout: float = 30.0) -> None:
+        self._sock.sendall(data)
+
+    def bye(self) -> None:
+        self.said_bye = True
+
+
+class Table:
+    """The driver, its client, secmod and main."""
+
+    def __init__(self, ends: Ends, certificate: CertificateFacts | None = None) -> None:
+        self.ends = ends
+        self.client, ours = socket.socketpair()
+        self.client.settimeout(10)
+        self.ours = ours
+        self.heard = b""
+        self.leaves = False
+        self.asked: list[Message] = []
+        self.helpers: list[threading.Thread] = []
+        self.tls = FakeTls(ours)
+        login = Login(LoginSettings("default"), ConnectionFacts("AB" * 20, certificate))
+        self.driver = LoginDriver(
+            self.tls, ours.fileno(), ends.link, login, certificate, "default", time.monotonic() + 10
+        )
+
+    def say(self, *requests: bytes) -> None:
+        """The client's requests, each after the answer to the one before."""
+        self.helpers.append(meanwhile(lambda: self._say(requests)))
+
+    def _say(self, requests: tuple[bytes, ...]) -> None:
+        for request in requests:
+            self.client.sendall(request)
+            if request is not CONNECT:
+                self.heard += _response(self.client)
+        if self.leaves:
+            self.client.shutdown(socket.SHUT_WR)
+
+    def secmod_answers(self, *messages: Message) -> None:
+        for message in messages:
+            self.ends.secmod.send(message)
+
+    def main_answers(self, message: Message, *fds: int) -> None:
+        """What main says when it is asked for the tunnel."""
+
+        def answer() -> None:
+            self.asked.append(self.ends.main.receive(10).message)
+            self.ends.main.send(message, fds)
+            for fd in fds:
+                os.close(fd)
+
+        self.helpers.append(meanwhile(answer))
+
+    def main_opens(self) -> None:
+        self.main_answers(TUNNEL, some_descriptor())
+
+    def run(self) -> Granted:
+        try:
+            granted = self.driver.run()
+        finally:
+            if self.client.fileno() >= 0:
+                self.ours.shutdown(socket.SHUT_WR)
+            for helper in self.helpers:
+                helper.join(10)
+        os.close(granted.tun_fd)
+        return granted
+
+    def close(self) -> None:
+        self.client.close()
+        self.ours.close()
+        self.ends.close()
+
+
+def _response(client: socket.socket) -> bytes:
+    """One whole answer; what there is of it at the connection's end."""
+    data = b""
+    while b"\r\n\r\n" not in data or not _is_whole(data):
+        part = client.recv(65536)
+        if not part:
+            break
+        data += part
+    return data
+
+
+def _is_whole(data: bytes) -> bool:
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"Content-Length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    made = Table(Ends())
+    yield made
+    made.close()
+
+
+def test_from_the_first_request_to_the_tunnel(table: Table) -> None:
+    table.say(FORM, BOTH, CONNECT)
+    table.secmod_answers(PROMPT, GRANTED)
+    table.main_opens()
+    granted = table.run()
+    assert (granted.reply, granted.request.cookie) == (TUNNEL, COOKIE)
+
+
+def test_secmod_hears_the_name_and_then_the_password(table: Table) -> None:
+    table.say(FORM, BOTH, CONNECT)
+    table.secmod_answers(PROMPT, GRANTED)
+    table.main_opens()
+    table.run()
+    first, second = table.ends.heard(table.ends.secmod)
+    assert isinstance(first, AuthInit)
+    assert (first.vhost, first.username, second) == ("default", "alice", AuthCont("handle", "secret"))
+
+
+def test_main_hears_the_cookie_and_what_was_verified() -> None:
+    facts = CertificateFacts("alice", ("staff",))
+    table = Table(Ends(), facts)
+    table.say(CONNECT)
+    table.main_opens()
+    table.run()
+    (asked,) = table.asked
+    assert isinstance(asked, AuthCookieRequest)
+    assert (asked.vhost, asked.cookie, asked.certificate) == ("default", COOKIE, facts)
+    table.close()
+
+
+def test_a_cookie_alone_opens_the_tunnel(table: Table) -> None:
+    table.say(CONNECT)
+    table.main_opens()
+    assert table.run().reply == TUNNEL
+
+
+def test_a_client_that_goes_away_is_no_error(table: Table) -> None:
+    table.leaves = True
+    table.say(FORM)
+    with pytest.raises(LoginOver, match="closed the connection"):
+        table.run()
+    assert b"<form" in table.heard
+
+
+def test_a_denied_login_ends_with_an_answer_and_good_bye(table: Table) -> None:
+    table.say(FORM, BOTH)
+    table.secmod_answers(PROMPT, AuthDenied("Login failed."))
+    with pytest.raises(LoginOver):
+        table.run()
+    assert b"HTTP/1.1 401" in table.heard
+    assert table.tls.said_bye
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_refused_tunnel_is_answered(table: Table, status: int) -> None:
+    table.say(CONNECT)
+    table.main_answers(AuthCookieRefused(status, "no"))
+    with pytest.raises(LoginOver):
+        table.run()
+    assert _response(table.client).startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_nonsense_is_answered_and_ends(table: Table) -> None:
+    table.say(b"NONSENSE\r\n\r\n")
+    with pytest.raises(LoginOver):
+        table.run()
+    assert b"HTTP/1.1 400" in table.heard
+
+
+def test_main_s_order_is_heard_while_the_client_is_silent(table: Table) -> None:
+    helper = meanwhile(lambda: table.ends.main.send(ORDER))
+    with pytest.raises(Ended):
+        table.run()
+    helper.join()
+
+
+def test_main_s_order_that_came_with_an_answer_is_heard_before_the_client_speaks(table: Table) -> None:
+    table.ends.main.send(ORDER)
+    table.ends.main.send(ResumeReply(None))
+    table.ends.link.fetch("default", b"id")
+    with pytest.raises(Ended):
+        table.run()
+
+
+def test_a_silent_client_has_until_the_deadline(table: Table) -> None:
+    table.driver._deadline = time.monotonic() + 0.02
+    with pytest.raises(ClientError, match="no login within auth-timeout"):
+        table.run()
+
+
+def test_a_secmod_that_dies_in_a_round_begins_the_login_again(table: Table) -> None:
+    made: list[object] = []
+
+    def die() -> None:
+        table.ends.secmod.receive(10)
+        table.ends.secmod.close()
+        made.append(table.ends.new_secmod())
+
+    table.helpers.append(meanwhile(die))
+    table.leaves = True
+    table.say(FORM, BOTH)
+    with pytest.raises(LoginOver):
+        table.run()
+    assert table.heard.count(b"<form") == 2
+
+
+def test_no_password_and_no_cookie_is_in_the_log(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    table.say(FORM, BOTH, CONNECT)
+    table.secmod_answers(PROMPT, GRANTED)
+    table.main_opens()
+    table.run()
+    assert "secret" not in caplog.text
+    assert COOKIE not in caplog.text
