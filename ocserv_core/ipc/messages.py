@@ -428,7 +428,7 @@ class NurseryRefused(Message, frozen=True):
 
 
 class Spawned(Message, frozen=True):
-    """nursery → main: the worker runs."""
+    """nursery → main: the worker runs. fds: its pidfd."""
 
     worker: int
     pid: int

@@ -5,6 +5,7 @@ subreaper, and another takes its place."""
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import os
 import socket
@@ -26,16 +27,28 @@ from ..ipc.messages import (
     Spawned,
     SpawnFailed,
 )
-from ..ipc.permits import close_all
+from ..ipc.permits import Gate, Permit
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
+from .kinship import check_forked
 
 _log = logging.getLogger(__name__)
 
 READY_TIMEOUT = 30.0
 RESTART_DELAY = 1.0
 """Seconds before a nursery that dies at once is started again."""
+
+
+class NurseryPhase(enum.Enum):
+    """How far a nursery has come: it forks when it is ready."""
+
+    STARTING = "starting"
+    READY = "ready"
+
+
+_STARTING = frozenset({NurseryPhase.STARTING})
+_READY = frozenset({NurseryPhase.READY})
 
 
 class Nursery:
@@ -46,6 +59,7 @@ class Nursery:
         self.config = config
         self.ready = asyncio.get_running_loop().create_future()
         self._owner = owner
+        self._gate = Gate(self.PERMITS, NurseryPhase.STARTING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
         try:
@@ -76,28 +90,27 @@ class Nursery:
         await end_child(self.child.pid, timeout)
 
     def _on_message(self, message: Message, fds: list[int]) -> None:
-        handler = self._HANDLERS.get(type(message))
-        if handler is None or fds:
-            close_all(fds)
-            raise PeerViolation(f"{type(message).__name__} is not permitted from a nursery")
-        handler(self, message)
+        self._gate.admit(message, fds)(self, message, fds)
 
-    def _on_ready(self, message: NurseryReady) -> None:
-        if message.generation == self.generation and not self.ready.done():
+    def _on_ready(self, message: NurseryReady, _fds: list[int]) -> None:
+        if message.generation != self.generation:
+            raise PeerViolation("the nursery is ready for a configuration that is not its own")
+        self._gate.phase = NurseryPhase.READY
+        if not self.ready.done():
             self.ready.set_result(None)
 
-    def _on_refused(self, message: NurseryRefused) -> None:
+    def _on_refused(self, message: NurseryRefused, _fds: list[int]) -> None:
         if not self.ready.done():
             faults = [ConfigError(fault.message, fault.file, fault.line) for fault in message.faults]
             self.ready.set_exception(ConfigErrors(faults))
 
-    def _on_spawned(self, message: Spawned) -> None:
-        self._owner.on_spawned(self, message.worker, message.pid)
+    def _on_spawned(self, message: Spawned, fds: list[int]) -> None:
+        self._owner.on_spawned(self, message.worker, message.pid, fds[0])
 
-    def _on_spawn_failed(self, message: SpawnFailed) -> None:
+    def _on_spawn_failed(self, message: SpawnFailed, _fds: list[int]) -> None:
         self._owner.on_spawn_failed(self, message.worker, message.error)
 
-    def _on_exited(self, message: Exited) -> None:
+    def _on_exited(self, message: Exited, _fds: list[int]) -> None:
         self._owner.on_exited(self, message.pid, message.status)
 
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
@@ -106,12 +119,12 @@ class Nursery:
             return
         self._owner.on_nursery_lost(self, error)
 
-    _HANDLERS: ClassVar[Mapping[type[Message], Callable[[Nursery, Any], None]]] = {
-        NurseryReady: _on_ready,
-        NurseryRefused: _on_refused,
-        Spawned: _on_spawned,
-        SpawnFailed: _on_spawn_failed,
-        Exited: _on_exited,
+    PERMITS: ClassVar[Mapping[type[Message], Permit[Callable[[Nursery, Any, list[int]], None]]]] = {
+        NurseryReady: Permit(_on_ready, _STARTING, once=True),
+        NurseryRefused: Permit(_on_refused, _STARTING, once=True),
+        Spawned: Permit(_on_spawned, _READY, fds=1),
+        SpawnFailed: Permit(_on_spawn_failed, _READY),
+        Exited: Permit(_on_exited, _READY),
     }
 
 
@@ -119,7 +132,7 @@ class NurseryEvents(Protocol):
     """What main does about its nurseries' news; workers.py implements it."""
 
     def on_spawned(self, generation: int, worker: int, pid: int) -> None:
-        """A worker runs."""
+        """A worker runs. Its pidfd: `Nurseries.take_pidfd(worker)`, now."""
 
     def on_spawn_failed(self, worker: int, error: str) -> None:
         """No worker could be forked."""
@@ -139,6 +152,7 @@ class Nurseries:
         self._environment = environment
         self._events = events
         self._all: dict[int, Nursery] = {}
+        self._unclaimed: dict[int, int] = {}
         self._current: Nursery | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._stopping = False
@@ -192,9 +206,19 @@ class Nurseries:
 
     # ---- news
 
-    def on_spawned(self, nursery: Nursery, worker: int, pid: int) -> None:
-        """From a nursery."""
-        self._events.on_spawned(nursery.generation, worker, pid)
+    def on_spawned(self, nursery: Nursery, worker: int, pid: int, pidfd: int) -> None:
+        """From a nursery. Whoever hears of it takes the pidfd; it is closed where nobody does."""
+        self._unclaimed[worker] = pidfd
+        try:
+            check_forked(pid, pidfd, nursery.child.pid)
+            self._events.on_spawned(nursery.generation, worker, pid)
+        finally:
+            if worker in self._unclaimed:
+                os.close(self._unclaimed.pop(worker))
+
+    def take_pidfd(self, worker: int) -> int:
+        """The pidfd of the worker that `on_spawned` just told of; the caller's from now on."""
+        return self._unclaimed.pop(worker)
 
     def on_spawn_failed(self, _nursery: Nursery, worker: int, error: str) -> None:
         """From a nursery."""

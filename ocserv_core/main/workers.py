@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import os
@@ -19,7 +20,7 @@ from ..ipc.permits import Gate
 from ..model import DisconnectReason, SessionId, Traffic
 from ..system.memfd import map_page, read_traffic, shared_page
 from ..system.sockets import Accepted
-from .children import kill, wait_exit
+from .children import wait_exit
 from .nursery import Nurseries
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod
@@ -34,12 +35,14 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGI
 
 @dataclass(slots=True)
 class Handles:
-    """What of a worker is no plain data: its channel and permits, the page of its counters, its end."""
+    """What of a worker is no plain data: its channel and permits, the page of its counters, its end, and its pidfd
+    (-1 until the nursery has forked)."""
 
     channel: AsyncChannel[FromWorkerToMain]
     gate: Gate[Callable[[WorkerRecord, Message], None]]
     page: mmap.mmap
     ended: asyncio.Event
+    pidfd: int = -1
 
 
 class Workers:
@@ -165,6 +168,7 @@ class Workers:
         if record is None or record.generation != generation or record.pid:
             raise PeerViolation(f"Spawned names a worker ({number}) that was not asked for")
         record.pid = pid
+        self._handles[number].pidfd = self._nurseries.take_pidfd(number)
         if record.state is ConnectionState.ENDED:
             self._kill(record)
 
@@ -215,7 +219,7 @@ class Workers:
             self._kill(record)
 
     def _finish(self, record: WorkerRecord) -> None:
-        """Its process is gone and reaped: no signal may be sent to that pid any more. Its last words are heard."""
+        """Its process is gone and reaped. Its last words are heard."""
         handles = self._handles.get(record.number)
         if handles is None or handles.ended.is_set():
             return
@@ -224,6 +228,8 @@ class Workers:
         traffic = read_traffic(handles.page)
         handles.channel.close()
         handles.page.close()
+        if handles.pidfd >= 0:
+            os.close(handles.pidfd)
         record.state = ConnectionState.ENDED
         del self._handles[record.number]
         del self.records[record.number]
@@ -232,8 +238,11 @@ class Workers:
             self._start(self._nurseries.retire(record.generation))
 
     def _kill(self, record: WorkerRecord) -> None:
-        if record.pid:
-            kill(record.pid, signal.SIGKILL)
+        """By pidfd, which never means another process; what the nursery says of pids is only its word."""
+        handles = self._handles.get(record.number)
+        if handles is not None and handles.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
 
     def _log_status(self, record: WorkerRecord, status: int) -> None:
         if status < 0 and -status in _CRASHES:

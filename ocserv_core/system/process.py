@@ -8,6 +8,7 @@ parent's memory comes with it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import resource
 import signal
@@ -151,6 +152,37 @@ def raise_descriptor_limit(wanted: int) -> int:
             continue
         return limits[0]
     return soft
+
+
+def pid_of_pidfd(fd: int) -> int:
+    """Whom a pidfd means; -1 once that process is reaped. ValueError where it is no pidfd."""
+    pid = _fields(f"/proc/self/fdinfo/{fd}").get("Pid")
+    if pid is None:
+        raise ValueError("no pidfd")
+    return int(pid)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kinship:
+    """What /proc tells of a process: its parent's pid, its real uid, whether it has ended and waits to be reaped."""
+
+    parent: int
+    uid: int
+    ended: bool
+
+
+def kinship_of(pid: int) -> Kinship:
+    """ProcessLookupError where there is no such process."""
+    try:
+        fields = _fields(f"/proc/{pid}/status")
+        return Kinship(int(fields["PPid"]), int(fields["Uid"].split()[0]), fields["State"].startswith("Z"))
+    except (FileNotFoundError, KeyError):
+        raise ProcessLookupError(errno.ESRCH, f"there is no process {pid}") from None
+
+
+def _fields(path: str) -> dict[str, str]:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
 
 
 def close_all_fds_but(keep: Iterable[int]) -> None:

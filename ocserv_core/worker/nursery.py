@@ -60,7 +60,20 @@ class Nursery:
             self._become_worker(spawn, fds)
         close_all(fds)
         self._children.add(pid)
-        self._channel.send(Spawned(spawn.worker, pid))
+        self._tell_spawned(spawn, pid)
+
+    def _tell_spawned(self, spawn: Spawn, pid: int) -> None:
+        """A worker that main could not signal must not be."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            os.kill(pid, signal.SIGKILL)
+            self._channel.send(SpawnFailed(spawn.worker, f"pidfd_open: {error.strerror}"))
+            return
+        try:
+            self._channel.send(Spawned(spawn.worker, pid), [pidfd])
+        finally:
+            os.close(pidfd)
 
     def _become_worker(self, spawn: Spawn, fds: list[int]) -> None:
         """The child's whole life. It never returns into the nursery's code."""

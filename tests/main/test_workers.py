@@ -56,10 +56,14 @@ class FakeNursery:
         self.generation = 1
         self.spawned: list[tuple[Spawn, list[socket.socket], int]] = []
         self.retired: list[int] = []
+        self.pidfds: dict[int, int] = {}
 
     def spawn(self, message: Spawn, fds: list[int]) -> None:
         connection, main, secmod = (socket.socket(fileno=os.dup(fd)) for fd in fds[:3])
         self.spawned.append((message, [connection, main, secmod], os.dup(fds[3])))
+
+    def take_pidfd(self, worker: int) -> int:
+        return self.pidfds.pop(worker)
 
     async def retire(self, generation: int) -> None:
         self.retired.append(generation)
@@ -113,7 +117,7 @@ class House:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.killed: list[int] = []
-        monkeypatch.setattr(workers_module, "kill", self._kill)
+        monkeypatch.setattr(signal, "pidfd_send_signal", self._kill)
         self.nursery, self.secmod, self.sessions = FakeNursery(), FakeSecmod(), FakeSessions()
         self.resumption = ResumptionCache(8, 300.0)
         self.ended: list[tuple[WorkerRecord, Traffic]] = []
@@ -125,9 +129,19 @@ class House:
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self.ended.append((record, traffic))
 
-    def _kill(self, pid: int, number: signal.Signals) -> None:
+    def _kill(self, pidfd: int, number: signal.Signals) -> None:
         assert number is signal.SIGKILL
-        self.killed.append(pid)
+        self.killed.append(int(os.pread(pidfd, 20, 0)))
+
+    def on_spawned(self, generation: int, number: int, pid: int) -> None:
+        """What a nursery says; a file that names the pid takes the pidfd's place."""
+        pidfd = self.nursery.pidfds[number] = os.memfd_create("pidfd")
+        os.write(pidfd, str(pid).encode())
+        try:
+            self.workers.on_spawned(generation, number, pid)
+        finally:
+            if number in self.nursery.pidfds:
+                os.close(self.nursery.pidfds.pop(number))
 
     def spawn(self, *, pid: int = 0) -> tuple[WorkerRecord, FakeWorker]:
         """A connection, and the worker that is forked for it (with a pid: the nursery has said so)."""
@@ -138,7 +152,7 @@ class House:
         self.fakes.append(worker)
         record = self.workers.records[worker.number]
         if pid:
-            self.workers.on_spawned(1, worker.number, pid)
+            self.on_spawned(1, worker.number, pid)
         return record, worker
 
     def tunnel(self, record: WorkerRecord, sid: str = "sid") -> None:
@@ -189,7 +203,7 @@ def test_a_nursery_cannot_name_a_worker_that_it_was_not_asked_for(house: House, 
     async def dialogue() -> None:
         house.spawn()
         with pytest.raises(PeerViolation):
-            house.workers.on_spawned(generation, number, 100)
+            house.on_spawned(generation, number, 100)
         house.workers.on_spawn_failed(1, "")
 
     on_loop(dialogue())
@@ -199,7 +213,7 @@ def test_a_nursery_cannot_name_a_worker_twice(house: House) -> None:
     async def dialogue() -> None:
         record, _ = house.spawn(pid=100)
         with pytest.raises(PeerViolation):
-            house.workers.on_spawned(1, record.number, 1)
+            house.on_spawned(1, record.number, 1)
         house.workers.on_exited(1, 100, 0)
 
     on_loop(dialogue())
@@ -313,8 +327,8 @@ def test_a_descriptor_from_a_worker_cuts_off_and_is_closed(house: House) -> None
         before = open_descriptors()
         worker.main.send(ResumeDelete("default", b"id"), [0])
         await cut_off(house, record)
-        # main's end of the channel is closed, and the page that it had mapped.
-        assert open_descriptors() == before - 2
+        # main's end of the channel is closed, the page that it had mapped, and the pidfd.
+        assert open_descriptors() == before - 3
 
     on_loop(dialogue())
 
@@ -423,7 +437,7 @@ def test_a_worker_that_ended_before_it_was_forked_is_killed_at_birth(house: Hous
         _, worker = house.spawn()
         worker.close()
         await turn()
-        house.workers.on_spawned(1, 1, 100)
+        house.on_spawned(1, 1, 100)
         assert house.killed == [100]
         house.workers.on_exited(1, 100, -9)
 

@@ -61,7 +61,7 @@ def handlers() -> dict[tuple[str, str], Mapping[type[Message], Callable[..., Non
         ("main", "secmod"): _HANDLERS,
         ("worker", "main"): {kind: permit.handler for kind, permit in table.items()},
         ("secmod", "main"): Secmod._HANDLERS,
-        ("nursery", "main"): Nursery._HANDLERS,
+        ("nursery", "main"): {kind: permit.handler for kind, permit in Nursery.PERMITS.items()},
     }
 
 
