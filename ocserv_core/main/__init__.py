@@ -5,8 +5,11 @@ admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end
 requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
-secmod.py         secmod: kept alive, asked
+secmod.py         secmod: its process, its configuration, what it is told
+questions.py      … and what it is asked
+keeper.py         … and its successor when it dies
 nursery.py        the nurseries: started, replaced, asked to fork
+tasks.py          tasks that nobody awaits
 children.py       the end of a process, awaited by whoever started it
 configuration.py  a configuration, read and prepared by all before anything changes
 control.py        occtl's requests, answered

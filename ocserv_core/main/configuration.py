@@ -3,6 +3,7 @@ committed only when all agree. Starting takes the same path as a reload."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -53,6 +54,7 @@ class Configuration:
         self._nurseries = nurseries
         self._generation = 0
         self._current: ServerConfig | None = None
+        self._applying = asyncio.Lock()
 
     @property
     def current(self) -> ServerConfig:
@@ -61,23 +63,31 @@ class Configuration:
         return self._current
 
     async def apply(self, config: ServerConfig) -> None:
-        """Prepare everywhere, then commit. On any error (ConfigErrors, StartError …) nothing has changed."""
-        generation = self._generation + 1
-        contents = read_contents(config)
-        configured = await self._secmod.configure(generation, config)
-        try:
-            workers = build_worker_config(config, generation, contents, configured.groups)
-            nursery = await self._nurseries.prepare(workers)
-            if not self._secmod.has_prepared(generation):
+        """Prepare everywhere, then commit; one at a time. On any error (ConfigErrors, StartError …) nothing has
+        changed."""
+        async with self._applying:
+            self._generation += 1
+            generation = self._generation
+            contents = read_contents(config)
+            configured = await self._secmod.configure(generation, config)
+            try:
+                workers = build_worker_config(config, generation, contents, configured.groups)
+                nursery = await self._nurseries.prepare(workers)
+            except OcservError:
+                self._secmod.discard(generation)
+                raise
+            try:
+                self._secmod.commit(generation)
+            except StartError:
                 await nursery.stop(1.0)
-                raise StartError("secmod was restarted while the configuration was prepared; try again")
-        except OcservError:
-            self._secmod.discard(generation)
-            raise
-        self._generation = generation
-        self._current = config
-        self._secmod.commit(generation, config)
-        self._nurseries.commit(nursery)
+                raise
+            self._current = config
+            self._nurseries.commit(nursery)
+
+    async def renew(self) -> None:
+        """Give a new secmod the configuration in force. Keys and certificates are read again, by it and by a new
+        nursery: they may have been renewed on disk, and must go together."""
+        await self.apply(self.current)
 
     async def reload(self) -> None:
         """Read the file again. Options that need a restart keep their value, which is said."""

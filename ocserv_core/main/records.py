@@ -35,7 +35,8 @@ class TunnelRecord(msgspec.Struct, frozen=True):
 
 
 class WorkerRecord(msgspec.Struct):
-    """One connection. `pid` is 0 until the nursery has forked; `reason` is why main ends or ended it."""
+    """One connection. `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, before
+    there is a tunnel; `reason` is why main ends or ended it."""
 
     number: int
     generation: int
@@ -46,6 +47,7 @@ class WorkerRecord(msgspec.Struct):
     state: ConnectionState = ConnectionState.PRE_AUTH
     vhost: str = ""
     client: ClientInfo = ClientInfo()
+    sid: SessionId | None = None
     tunnel: TunnelRecord | None = None
     info: SessionInfo | None = None
     reason: DisconnectReason = DisconnectReason.UNSPECIFIED

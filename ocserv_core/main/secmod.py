@@ -1,5 +1,5 @@
-"""secmod as main sees it: kept alive, configured, asked. A question that was under way when secmod died is asked
-again of the next one, by the same request number."""
+"""secmod as main sees it: the process, its channel, the configuration that it prepares. keeper.py starts another when
+it dies; questions.py knows what it was asked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import msgspec
 
 from ..config.tree import ServerConfig
-from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError, SystemFailure
+from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Commit,
@@ -40,12 +39,9 @@ from ..model import SessionId
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
+from .questions import Questions
 
 _log = logging.getLogger(__name__)
-
-MAX_DEATHS = 3
-DEATHS_WITHIN = 60.0
-"""Seconds: three deaths in a minute are no accident; the server drains and ends."""
 
 CONFIGURE_TIMEOUT = 60.0
 OPEN_SESSIONS_PART = 512
@@ -53,15 +49,13 @@ OPEN_SESSIONS_PART = 512
 _NO_CACHE = {"XDG_CACHE_HOME": os.devnull}
 """stevedore would keep a cache of entry points in root's home and believe what it finds there."""
 
-Answer = TypeVar("Answer", bound=Message)
-
 
 class Secmod:
-    """The process, its channel, and the questions that wait for an answer.
+    """One process at a time. `environment` is added to the child's: where its log goes.
 
-    `environment` is added to the child's: where its log goes. `on_restarted` is called when a new secmod is
-    configured, after the open sessions were told to it: main attaches its workers to it. `on_disconnect` gets
-    secmod's wish to end a session, `on_doomed` that it dies too often.
+    `open_sessions`: the sessions that have a connection. `on_fresh` is called when a new process has its first
+    configuration: main attaches its workers. `on_disconnect` gets secmod's wish to end a session, `on_death` the
+    error with which a process ended that was in service.
     """
 
     def __init__(
@@ -69,29 +63,26 @@ class Secmod:
         environment: Mapping[str, str],
         *,
         open_sessions: Callable[[], Iterable[SessionId]],
-        on_restarted: Callable[[], None],
+        on_fresh: Callable[[], None],
         on_disconnect: Callable[[DisconnectSession], None],
-        on_doomed: Callable[[], None],
+        on_death: Callable[[PeerLost | PeerViolation], None],
     ) -> None:
         self.stats = SecmodStats(0, 0, 0, 0.0, 0.0)
+        self.ready = False
         self._environment = environment
         self._open_sessions = open_sessions
-        self._on_restarted = on_restarted
+        self._on_fresh = on_fresh
         self._on_disconnect = on_disconnect
-        self._on_doomed = on_doomed
+        self._on_death = on_death
         self._child: Child | None = None
         self._channel: AsyncChannel[FromSecmodToMain] | None = None
-        self._committed: tuple[int, ServerConfig] | None = None
-        self._configuring: asyncio.Future[Configured] | None = None
-        self._pending: dict[int, tuple[Message, asyncio.Future[Message]]] = {}
-        self._rows: dict[int, list[SessionRow]] = {}
-        self._prepared: set[int] = set()
+        self._questions = Questions(self._put)
         self._untold: list[Message] = []
-        self._next_request = 1
-        self._deaths: list[float] = []
+        self._asked_generation = 0
+        self._prepared_generation = 0
+        self._configuring: asyncio.Future[Configured] | None = None
+        self._serves = False
         self._stopping = False
-        self._ready = asyncio.Event()
-        self._restarting: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
@@ -101,117 +92,114 @@ class Secmod:
     # ---- life
 
     def start(self) -> None:
-        """Start the process; it knows nothing before `configure` and `commit`."""
+        """Start the process; it knows nothing before `configure` and `commit`. OSError, SystemFailure."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             environment = {**self._environment, **_NO_CACHE}
             self._child = spawn_module("ocserv_core.secmod", {"main": theirs.fileno()}, environment=environment)
         self._channel = AsyncChannel(
-            ours,
-            FromSecmodToMain,
-            trusted=True,
-            on_message=self._on_message,
-            on_end=self._on_end,
+            ours, FromSecmodToMain, trusted=True, on_message=self._on_message, on_end=self._on_end
         )
-
-    async def configure(self, generation: int, config: ServerConfig) -> Configured:
-        """Have a configuration prepared. ConfigErrors where it cannot be; StartError where nobody answers."""
-        if self._restarting is not None and asyncio.current_task() is not self._restarting:
-            await asyncio.wait([self._restarting])
-        asked: asyncio.Future[Configured] = asyncio.get_running_loop().create_future()
-        self._configuring = asked
-        fd = sealed_memfd("configuration", msgspec.msgpack.encode(config))
-        try:
-            self._send(Configure(generation), [fd])
-        finally:
-            socket.close(fd)
-        try:
-            async with asyncio.timeout(CONFIGURE_TIMEOUT):
-                configured = await asked
-        except TimeoutError:
-            raise StartError("secmod did not answer the configuration in time") from None
-        finally:
-            if self._configuring is asked:
-                self._configuring = None
-        self._prepared.add(generation)
-        return configured
-
-    def has_prepared(self, generation: int) -> bool:
-        """Whether the secmod that runs now can commit it: one that was started meanwhile cannot."""
-        return generation in self._prepared
-
-    def commit(self, generation: int, config: ServerConfig) -> None:
-        """Everything new uses the prepared configuration; open sessions are told, so that secmod can reconcile."""
-        self._committed = (generation, config)
-        self._send(Commit(generation))
-        sids = list(self._open_sessions())
-        parts = [tuple(sids[i : i + OPEN_SESSIONS_PART]) for i in range(0, len(sids), OPEN_SESSIONS_PART)] or [()]
-        for part in parts:
-            self._send(OpenSessions(part, last=part is parts[-1]))
-        self._ready.set()
-        for message in self._untold:
-            self._send(message)
-        self._untold.clear()
-
-    def discard(self, generation: int) -> None:
-        """Forget a prepared configuration."""
-        self._send(Discard(generation))
 
     async def stop(self, timeout: float) -> None:
         """Close the channel, which ends the process; kill it after `timeout` seconds."""
         self._stopping = True
-        if self._restarting is not None:
-            self._restarting.cancel()
+        await self.bury(timeout)
+
+    async def bury(self, timeout: float) -> None:
+        """Be rid of this process, however it is."""
+        self.ready = False
         if self._channel is not None:
             self._channel.close()
         if self._child is not None:
-            await end_child(self._child.pid, timeout)
+            child, self._child = self._child, None
+            await end_child(child.pid, timeout)
 
-    # ---- questions
+    # ---- configuration
+
+    async def configure(self, generation: int, config: ServerConfig) -> Configured:
+        """Have a configuration prepared; one at a time. ConfigErrors where it cannot be, StartError where secmod
+        is gone, ends meanwhile, or does not answer."""
+        if self._channel is None or self._channel.closed:
+            raise StartError("secmod is being restarted; try again")
+        self._asked_generation = generation
+        self._configuring = asyncio.get_running_loop().create_future()
+        fd = sealed_memfd("configuration", msgspec.msgpack.encode(config))
+        try:
+            self._channel.send(Configure(generation), [fd])
+            async with asyncio.timeout(CONFIGURE_TIMEOUT):
+                configured = await self._configuring
+        except TimeoutError:
+            raise StartError("secmod did not answer the configuration in time") from None
+        finally:
+            self._configuring = None
+            os.close(fd)
+        self._prepared_generation = generation
+        return configured
+
+    def commit(self, generation: int) -> None:
+        """Everything new uses the prepared configuration. StartError where this process has not prepared it: it
+        was started meanwhile."""
+        if self._prepared_generation != generation:
+            raise StartError("secmod ended while the configuration was prepared; try again")
+        self._send(Commit(generation))
+        self._serves = True
+        if not self.ready:
+            self._begin_service()
+
+    def _begin_service(self) -> None:
+        """A process with its first configuration: tell it what is, then what it missed, then what it was asked."""
+        sids = list({*self._open_sessions(), *self._questions.closing()})
+        parts = [tuple(sids[i : i + OPEN_SESSIONS_PART]) for i in range(0, len(sids), OPEN_SESSIONS_PART)] or [()]
+        for part in parts:
+            self._send(OpenSessions(part, last=part is parts[-1]))
+        self.ready = True
+        self._on_fresh()
+        untold, self._untold = self._untold, []
+        for message in untold:
+            self._send(message)
+        self._questions.repeat()
+
+    def discard(self, generation: int) -> None:
+        """Forget a prepared configuration."""
+        self._prepared_generation = 0
+        self._send(Discard(generation))
+
+    # ---- messages
 
     def attach(self, message: Message, fd: int) -> None:
-        """WorkerAttach: hand secmod its end of a worker's channel. While there is none that is configured, nobody
-        gets it: `on_restarted` attaches every worker."""
-        if self._ready.is_set():
+        """WorkerAttach: hand secmod its end of a worker's channel. Without a secmod in service nobody gets it:
+        `on_fresh` attaches every worker to the next one."""
+        if self.ready:
             self._send(message, [fd])
 
     def tell(self, message: Message) -> None:
-        """A message without an answer; kept for the next secmod while there is none that is configured."""
-        if self._ready.is_set():
+        """A message without an answer; kept for the next secmod while there is none in service."""
+        if self.ready:
             self._send(message)
         else:
             self._untold.append(message)
 
     async def open_session(self, build: Callable[[int], SessionOpen]) -> SessionReply:
         """Ask whether a cookie may open a tunnel."""
-        return await self._ask(build, SessionReply)
+        return await self._questions.ask(build, SessionReply)
 
     async def close_session(self, build: Callable[[int], SessionClose]) -> FinalStats:
         """Account for the end of a connection."""
-        return await self._ask(build, FinalStats)
+        return await self._questions.ask(build, FinalStats)
 
     async def list_sessions(self) -> list[SessionRow]:
         """All sessions that secmod knows."""
-        return list((await self._ask(ListSessions, SessionList)).rows)
+        return list((await self._questions.ask(ListSessions, SessionList)).rows)
 
-    async def _ask(self, build: Callable[[int], Message], answer: type[Answer]) -> Answer:
-        request = self._next_request
-        self._next_request += 1
-        message = build(request)
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._pending[request] = (message, future)
-        try:
-            if self._ready.is_set():
-                self._send(message)
-            reply = await future
-        finally:
-            del self._pending[request]
-        assert isinstance(reply, answer)
-        return reply
+    def _put(self, question: Message) -> None:
+        """A question without a secmod in service is asked of the next one, by `repeat`."""
+        if self.ready:
+            self._send(question)
 
-    def _send(self, message: Message, fds: list[int] | None = None) -> None:
+    def _send(self, message: Message, fds: Iterable[int] = ()) -> None:
         if self._channel is not None:
-            self._channel.send(message, fds or [])
+            self._channel.send(message, list(fds))
 
     # ---- what secmod says
 
@@ -223,25 +211,21 @@ class Secmod:
         handler(self, message)
 
     def _on_configured(self, message: Configured) -> None:
-        if self._configuring is not None and not self._configuring.done():
-            self._configuring.set_result(message)
+        asked = self._configuring
+        if asked is not None and not asked.done() and message.generation == self._asked_generation:
+            asked.set_result(message)
 
     def _on_refused(self, message: ConfigRefused) -> None:
-        if self._configuring is not None and not self._configuring.done():
+        asked = self._configuring
+        if asked is not None and not asked.done() and message.generation == self._asked_generation:
             faults = [ConfigError(fault.message, fault.file, fault.line) for fault in message.faults]
-            self._configuring.set_exception(ConfigErrors(faults))
+            asked.set_exception(ConfigErrors(faults))
 
-    def _on_answer(self, message: SessionReply | FinalStats | SessionList) -> None:
-        pending = self._pending.get(message.request)
-        if pending is not None and not pending[1].done():
-            pending[1].set_result(message)
+    def _on_answer(self, message: SessionReply | FinalStats) -> None:
+        self._questions.on_answer(message)
 
     def _on_list(self, message: SessionList) -> None:
-        rows = self._rows.setdefault(message.request, [])
-        rows.extend(message.rows)
-        if message.last:
-            del self._rows[message.request]
-            self._on_answer(SessionList(message.request, tuple(rows), last=True))
+        self._questions.on_list(message)
 
     def _on_stats(self, message: SecmodStats) -> None:
         self.stats = message
@@ -249,43 +233,14 @@ class Secmod:
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._on_disconnect(message)
 
-    # ---- its death
-
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
-        self._ready.clear()
-        self._prepared.clear()
-        self._rows.clear()
+        self.ready = False
+        self._prepared_generation = 0
         if self._configuring is not None and not self._configuring.done():
             self._configuring.set_exception(StartError(f"secmod ended while it read the configuration: {error}"))
-        restarts = self._restarting is not None and not self._restarting.done()
-        if self._stopping or self._committed is None or restarts:
-            return
-        now = time.monotonic()
-        self._deaths = [when for when in self._deaths if now - when < DEATHS_WITHIN] + [now]
-        _log.error("secmod (pid %d) ended: %s; it is restarted, tunnels go on", self.pid, error)
-        if len(self._deaths) >= MAX_DEATHS:
-            _log.critical("secmod died %d times within %.0f s: the server ends", MAX_DEATHS, DEATHS_WITHIN)
-            self._on_doomed()
-            return
-        self._restarting = asyncio.create_task(self._restart())
-
-    async def _restart(self) -> None:
-        assert self._committed is not None
-        generation, config = self._committed
-        if self._child is not None:
-            await end_child(self._child.pid, 1.0)
-        try:
-            self.start()
-            await self.configure(generation, config)
-        except (ConfigErrors, StartError, SystemFailure) as error:
-            _log.critical("secmod cannot be restarted: %s", error)
-            self._on_doomed()
-            return
-        self.commit(generation, config)
-        self._on_restarted()
-        for message, _ in list(self._pending.values()):
-            self._send(message)
-        _log.warning("secmod is back (pid %d)", self.pid)
+        if self._serves and not self._stopping:
+            self._serves = False
+            self._on_death(error)
 
     _HANDLERS: ClassVar[Mapping[type[Message], Callable[[Secmod, Any], None]]] = {
         Configured: _on_configured,

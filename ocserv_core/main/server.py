@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from ..config.launch import Launch
 from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
-from ..errors import ConfigErrors, OcservError
+from ..errors import ConfigErrors, OcservError, PeerLost, PeerViolation
 from ..ipc.messages import DisconnectSession, Terminate
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
@@ -32,6 +33,7 @@ from ..system.tun import check_tun
 from .admission import Admission
 from .configuration import Configuration, load, read_contents
 from .control import ControlServer
+from .keeper import Keeper
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
 from .records import ConnectionState, WorkerRecord
@@ -39,12 +41,16 @@ from .requests import Requests
 from .secmod import Secmod
 from .sessions import Sessions
 from .status import Status
+from .tasks import Tasks
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
 
-END_WITHIN = 4.0
-"""Seconds that sessions have to end after TERM; then they are killed."""
+END_WITHIN = 4.7
+"""Seconds from TERM to the end of the process, whatever hangs."""
+
+SESSIONS_END_WITHIN = 3.7
+"""Seconds of these for the sessions, which are killed then."""
 
 RESUMPTION_LIFE = 300.0
 """Seconds that TLS session data is kept: the C server's default cookie-timeout."""
@@ -84,9 +90,9 @@ async def _test_prepare(config: ServerConfig) -> None:
     secmod = Secmod(
         LogTarget(level=0).environment(),
         open_sessions=list,
-        on_restarted=lambda: None,
+        on_fresh=lambda: None,
         on_disconnect=lambda _message: None,
-        on_doomed=lambda: None,
+        on_death=lambda _error: None,
     )
     secmod.start()
     try:
@@ -113,14 +119,15 @@ class Server:
         self._target = target
         self._stopping = asyncio.Event()
         self._exit_code = 0
+        self._end_by = 0.0
         self._reloading = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._secmod = Secmod(
             target.environment(),
             open_sessions=self._open_sessions,
-            on_restarted=self._attach_workers,
+            on_fresh=self._attach_workers,
             on_disconnect=self._on_disconnect_session,
-            on_doomed=self._on_doomed,
+            on_death=self._on_secmod_death,
         )
 
     # ---- start
@@ -141,8 +148,7 @@ class Server:
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
         self._build(config, netlink, [str(uid), str(gid), state.empty_root])
-        stack.push_async_callback(self._nurseries.stop, 2.0)
-        stack.push_async_callback(self._secmod.stop, 5.0)
+        stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
         await self._configuration.apply(config)
         # Before anybody can know that the server is up: a HUP that comes at once must not end it.
@@ -175,6 +181,7 @@ class Server:
         self._sessions.workers = self._workers
         self._status.workers = self._workers
         self._configuration = Configuration(self._secmod, self._nurseries)
+        self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
         self._control = ControlServer(self._secmod, self._workers, self._status, self)
 
     def _config(self) -> ServerConfig:
@@ -200,7 +207,7 @@ class Server:
         handlers: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
-            signal.SIGHUP: lambda: self._start(self._reload_on_signal()),
+            signal.SIGHUP: lambda: self._tasks.start(self._reload_on_signal()),
             signal.SIGUSR1: self._status.log,
             signal.SIGUSR2: lambda: _log.log(NOTICE, "SIGUSR2: nothing waits for maintenance"),
         }
@@ -239,7 +246,7 @@ class Server:
     # ---- events
 
     def _ready(self) -> bool:
-        return self._nurseries.generation > 0
+        return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
         if self._admission.refuses(len(self._workers.records)):
@@ -253,16 +260,19 @@ class Server:
         self._sessions.on_worker_end(record, traffic)
 
     def _open_sessions(self) -> list[SessionId]:
-        return [record.tunnel.sid for record in self._workers.records.values() if record.tunnel]
+        return [record.sid for record in self._workers.records.values() if record.sid]
 
     def _attach_workers(self) -> None:
         self._workers.attach_all()
 
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
-        self._start(self._disconnect(message))
+        self._tasks.start(self._disconnect(message))
 
     async def _disconnect(self, message: DisconnectSession) -> None:
         await self._sessions.disconnect(message.sid, message.reason, message.text)
+
+    def _on_secmod_death(self, error: PeerLost | PeerViolation) -> None:
+        self._keeper.on_death(error)
 
     def _on_doomed(self) -> None:
         self._exit_code = 1
@@ -270,27 +280,27 @@ class Server:
 
     # ---- end
 
+    async def _stop_siblings(self) -> None:
+        """Both at once, within what is left of the time that the end may take."""
+        self._keeper.stop()
+        left = max(0.5, self._end_by - time.monotonic())
+        await asyncio.gather(self._secmod.stop(left), self._nurseries.stop(left))
+
     async def _end(self) -> None:
         """BYE to every client, their accounting, then everything else; bounded at each step."""
+        self._end_by = time.monotonic() + END_WITHIN
         self._listeners.close()
         self._control.close()
         message = Terminate(DisconnectReason.SERVER, "The server is shutting down")
         try:
-            async with asyncio.timeout(END_WITHIN):
+            async with asyncio.timeout(SESSIONS_END_WITHIN):
                 records = [r for r in self._workers.records.values() if r.state is not ConnectionState.ENDED]
                 await asyncio.gather(*(self._workers.end(record, message) for record in records))
-                await self._sessions.settle()
+                await self._sessions.tasks.settle()
         except TimeoutError:
             _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
             self._workers.kill_all()
-        for task in self._tasks:
-            task.cancel()
-
-    def _start(self, coroutine: object) -> None:
-        assert asyncio.iscoroutine(coroutine)
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.cancel()
 
 
 class _NurseryEvents:

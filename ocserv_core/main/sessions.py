@@ -33,6 +33,7 @@ from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
 from .records import ConnectionState, TunnelRecord, WorkerRecord
 from .secmod import Secmod
+from .tasks import Tasks
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class _Opened:
 
 
 class Sessions:
-    """Opens and closes tunnels. `config` gives the configuration of the moment."""
+    """Opens and closes tunnels. `config` gives the configuration of the moment; `tasks` is what is under way."""
 
     def __init__(
         self,
@@ -86,34 +87,45 @@ class Sessions:
         self._observer = observer
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks = Tasks()
         self.workers: Workers
 
     # ---- opening
 
     def start_open(self, worker: WorkerRecord, request: AuthCookieRequest) -> None:
         """CONNECT: answer it in a task of its own."""
-        self._start(self._open(worker, request))
+        self.tasks.start(self._open(worker, request))
 
     def start_set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
         """Set the device's MTU."""
-        self._start(self._set_mtu(worker, mtu))
+        self.tasks.start(self._set_mtu(worker, mtu))
 
     async def _open(self, worker: WorkerRecord, request: AuthCookieRequest) -> None:
+        """What is begun here is either handed over or taken back, whatever fails."""
         try:
             opened = await self._ask_secmod(worker, request)
         except _Refused as refusal:
             self._refuse(worker, refusal)
             return
-        lock = self._locks.setdefault(opened.sid, asyncio.Lock())
-        async with lock:
+        # From now on secmod counts the session as in use: a restarted secmod must hear of it.
+        worker.sid = opened.sid
+        async with self._lock(opened.sid):
+            refused = _Refused(503, "Server configuration error")
             try:
                 await self._build(worker, request, opened)
-            except (_Refused, PoolExhausted, SystemFailure) as failure:
+            except _Refused as why:
+                refused = why
+                self._log_failure(worker, opened, why)
+            except (PoolExhausted, SystemFailure) as failure:
                 self._log_failure(worker, opened, failure)
-                await self._undo(worker, opened)
-                refused = failure if isinstance(failure, _Refused) else _Refused(503, "Server configuration error")
-                self._refuse(worker, refused)
+            finally:
+                if worker.tunnel is None:
+                    await self._undo(worker, opened)
+                    self._refuse(worker, refused)
+
+    def _lock(self, sid: SessionId) -> asyncio.Lock:
+        """Opening and closing of one session never mix: who closes must see whether another has opened."""
+        return self._locks.setdefault(sid, asyncio.Lock())
 
     async def _ask_secmod(self, worker: WorkerRecord, request: AuthCookieRequest) -> _Opened:
         if all(vhost.name != request.vhost for vhost in self._config().vhosts):
@@ -143,8 +155,8 @@ class Sessions:
     async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:
         """From a granted session to a tunnel that is up."""
         self._check_alive(worker)
-        self._check_same_clients(opened)
         await self._replace_others(worker, opened.sid)
+        self._check_same_clients(opened)
         lease = self._lease(request, opened)
         tun = open_tun(self._config().server.device)
         try:
@@ -208,9 +220,10 @@ class Sessions:
     async def _replace_others(self, worker: WorkerRecord, sid: SessionId) -> None:
         """One connection a cookie, and the newest wins. The old device must be gone: it has the same addresses."""
         for other in self.workers.of_session(sid):
-            if other is not worker:
+            if other is not worker and other.tunnel is not None:
                 _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
                 await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
+                await self._remove_device(other.tunnel)
 
     def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
         config = opened.config
@@ -236,6 +249,7 @@ class Sessions:
 
     async def _undo(self, worker: WorkerRecord, opened: _Opened) -> None:
         """The session was opened at secmod; it was not used, so its cookie lives on."""
+        worker.sid = None
         if not self.workers.of_session(opened.sid):
             self._release(opened.sid, cookie_lives=True)
         await self._secmod.close_session(
@@ -247,14 +261,16 @@ class Sessions:
     def on_worker_end(self, worker: WorkerRecord, traffic: Traffic) -> None:
         """The process is gone, its traffic final."""
         if worker.tunnel is not None:
-            self._start(self._close(worker, worker.tunnel, traffic))
+            self.tasks.start(self._close(worker, worker.tunnel, traffic))
 
     async def _close(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
-        final = await self._secmod.close_session(
-            lambda number: SessionClose(number, worker.number, tunnel.sid, traffic, worker.reason)
-        )
-        if not self.workers.of_session(tunnel.sid):
-            self._release(tunnel.sid, cookie_lives=final.cookie_lives)
+        async with self._lock(tunnel.sid):
+            final = await self._secmod.close_session(
+                lambda number: SessionClose(number, worker.number, tunnel.sid, traffic, worker.reason)
+            )
+            await self._remove_device(tunnel)
+            if not self.workers.of_session(tunnel.sid):
+                self._release(tunnel.sid, cookie_lives=final.cookie_lives)
         self._observer.on_tunnel_end(worker, final)
         _log.log(
             NOTICE,
@@ -265,6 +281,13 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+
+    async def _remove_device(self, tunnel: TunnelRecord) -> None:
+        """It went with its worker; one that a hostile worker has made to stay would keep the addresses."""
+        try:
+            await self._netlink.remove(tunnel.index)
+        except SystemFailure as failure:
+            _log.error("%s: %s", tunnel.device, failure)
 
     def _release(self, sid: SessionId, *, cookie_lives: bool) -> None:
         """While the cookie lives the addresses wait for it: openconnect refuses others on a reconnect."""
@@ -283,11 +306,6 @@ class Sessions:
         await asyncio.gather(*(self.workers.end(worker, Terminate(reason, text)) for worker in workers))
         return bool(workers)
 
-    async def settle(self) -> None:
-        """Wait until everything that was begun is done."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
-
     async def _set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
         assert worker.tunnel is not None
         try:
@@ -295,12 +313,6 @@ class Sessions:
         except SystemFailure as failure:
             if worker.number in self.workers.records:
                 _log.warning("%s: %s", worker.tunnel.device, failure)
-
-    def _start(self, coroutine: object) -> None:
-        assert asyncio.iscoroutine(coroutine)
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _addresses(lease: Lease) -> str:

@@ -62,10 +62,10 @@ class Netlink:
         with _named(f"MTU {mtu} of the TUN device"):
             self._rtnl.set_link(index, mtu=mtu)
 
-    async def take_down(self, index: int) -> None:
-        """Take the device's routes away, so that another device may have its addresses. Raises SystemFailure."""
+    async def remove(self, index: int) -> None:
+        """Delete the device, if it is still there. Raises SystemFailure."""
         with _named("the TUN device's end"):
-            self._rtnl.set_link(index, up=False)
+            self._rtnl.delete_link(index)
 
     async def local_subnets(self) -> tuple[Network, ...]:
         """The networks of every address of this machine. Raises SystemFailure."""

@@ -21,7 +21,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
 
 _NLMSG_ERROR = 2
-_RTM_NEWLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 20, 24
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 20, 24
 _REQUEST, _ACK, _EXCL, _CREATE = 0x1, 0x4, 0x200, 0x400
 _IFLA_MTU = 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -58,6 +58,14 @@ class RtSocket:
         head = _LINK.pack(socket.AF_UNSPEC, 0, index, _IFF_UP if up else 0, change)
         attributes = b"" if mtu is None else _attribute(_IFLA_MTU, _U32.pack(mtu))
         self._ask(_RTM_NEWLINK, 0, head + attributes)
+
+    def delete_link(self, index: int) -> None:
+        """Delete the device with its addresses and routes; one that is gone already is no error."""
+        try:
+            self._ask(_RTM_DELLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
 
     def add_address(self, index: int, local: Address, prefix: int, *, peer: Address | None = None) -> None:
         """Give the device an address; with a peer, of a point-to-point link. IPv6 is used at once."""

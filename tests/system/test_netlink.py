@@ -115,11 +115,12 @@ class TestTheRest:
 
         assert with_netlink(change) == 1290
 
-    def test_take_down_makes_way_for_the_same_addresses(self) -> None:
+    def test_a_device_that_is_removed_makes_way_for_the_same_addresses(self) -> None:
         async def replace(netlink: Netlink) -> Any:
             old, new = open_tun("vpns"), open_tun("vpns")
             await netlink.configure_tun(old.index, LEASE, 1400)
-            await netlink.take_down(old.index)
+            await netlink.remove(old.index)
+            await netlink.remove(old.index)
             await netlink.configure_tun(new.index, LEASE, 1400)
             return [
                 ip("route", "get", "192.0.2.7")[0]["dev"],
