@@ -57,6 +57,8 @@ class Nursery:
     def __init__(self, config: WorkerConfig, arguments: list[str], environment: Mapping[str, str], owner: Nurseries):
         self.generation = config.generation
         self.config = config
+        self.workers = 0
+        """How many it was asked for that have not ended."""
         self.ready = asyncio.get_running_loop().create_future()
         self._owner = owner
         self._gate = Gate(self.PERMITS, NurseryPhase.STARTING)
@@ -108,9 +110,11 @@ class Nursery:
         self._owner.on_spawned(self, message.worker, message.pid, fds[0])
 
     def _on_spawn_failed(self, message: SpawnFailed, _fds: list[int]) -> None:
+        self.workers -= 1
         self._owner.on_spawn_failed(self, message.worker, message.error)
 
     def _on_exited(self, message: Exited, _fds: list[int]) -> None:
+        self.workers -= 1
         self._owner.on_exited(self, message.pid, message.status)
 
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
@@ -155,6 +159,7 @@ class Nurseries:
         self._unclaimed: dict[int, int] = {}
         self._current: Nursery | None = None
         self._restarting: asyncio.Task[None] | None = None
+        self._retiring: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -178,13 +183,17 @@ class Nurseries:
         return nursery
 
     def commit(self, nursery: Nursery) -> None:
-        """New connections go to it from now on."""
+        """New connections go to it from now on. The one before it ends with its last worker; now, if it has none."""
+        superseded = self._current
         self._all[nursery.generation] = nursery
         self._current = nursery
+        if superseded is not None and not superseded.workers:
+            self._retiring = asyncio.create_task(self.retire(superseded.generation))
 
     def spawn(self, message: Spawn, fds: list[int]) -> None:
         """Ask the current nursery for a worker."""
         assert self._current is not None
+        self._current.workers += 1
         self._current.channel.send(message, fds)
 
     async def retire(self, generation: int) -> None:

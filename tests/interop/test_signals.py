@@ -116,6 +116,32 @@ def test_after_a_reload_the_old_nursery_ends_with_its_last_client(lab: Lab) -> N
     assert old not in server.pids_of("ocserv-nursery")
 
 
+def test_after_a_reload_a_nursery_without_clients_ends(lab: Lab) -> None:
+    server = lab.start_server()
+    old = server.pid_of("ocserv-nursery")
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is reloaded")
+    await_gone([old])
+    assert len(server.pids_of("ocserv-nursery")) == 1
+    assert lab.connect("alice").host.ping(GATEWAY4)
+
+
+def test_many_reloads_leave_one_nursery_and_serve_on(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    for _ in range(5):
+        server.send_signal(signal.SIGHUP)
+        server.log.wait_for("the configuration is reloaded", since=server.log.mark())
+    assert client.host.ping(GATEWAY4)
+    client.disconnect()
+    server.await_disconnected("alice")
+    newest = server.pids_of("ocserv-nursery")[-1]
+    await_gone([pid for pid in server.pids_of("ocserv-nursery") if pid != newest])
+    assert server.pids_of("ocserv-nursery") == [newest]
+    assert not server.zombies()
+    assert lab.connect("alice").host.ping(GATEWAY4)
+
+
 def test_after_a_reload_secmod_can_die_and_tunnels_of_both_times_go_on(lab: Lab) -> None:
     server = lab.start_server()
     alice = lab.connect("alice")
