@@ -8,12 +8,13 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ocserv_core.config.tree import ServerConfig
-from ocserv_core.errors import ConfigErrors, PeerLost, StartError
+from ocserv_core.config.worker import WorkerConfig
+from ocserv_core.errors import ConfigErrors, PeerLost, PeerViolation, StartError
 from ocserv_core.ipc.async_channel import AsyncChannel
 from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import (
@@ -29,46 +30,72 @@ from ocserv_core.ipc.messages import (
     SessionReply,
     WorkerAttach,
 )
-from ocserv_core.main.secmod import MAX_DEATHS, Secmod
-from ocserv_core.model import ClientInfo, Cookie, Endpoint, SessionId
+from ocserv_core.main import keeper
+from ocserv_core.main.configuration import Configuration
+from ocserv_core.main.keeper import MAX_DEATHS, Keeper
+from ocserv_core.main.nursery import Nurseries
+from ocserv_core.main.secmod import Secmod
+from ocserv_core.model import ClientInfo, Cookie, Endpoint
 from ocserv_core.system.crypt import hash_password
 from tests.ipc.pairs import open_descriptors, some_descriptor
-from tests.loop import on_loop, until
+from tests.loop import on_loop, turn, until
 from tests.secmod.test_prepare import configuration
 
 
+class FakeNurseries:
+    """Agree to everything."""
+
+    async def prepare(self, _config: WorkerConfig) -> None:
+        return None
+
+    def commit(self, _nursery: None) -> None:
+        return None
+
+
 class House:
-    """A main that has nothing but secmod."""
+    """A main that has nothing but secmod, and who keeps it."""
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self.open_sids: list[SessionId] = []
-        self.restarts = 0
+        self.services = 0
         self.doomed = False
         self.secmod = Secmod(
             {},
-            open_sessions=lambda: self.open_sids,
-            on_restarted=self._on_restarted,
+            open_sessions=list,
+            on_fresh=self._on_fresh,
             on_disconnect=lambda _message: None,
-            on_doomed=self._on_doomed,
+            on_death=self._on_death,
         )
+        self.configuration = Configuration(self.secmod, cast("Nurseries", FakeNurseries()))
+        self.keeper: Keeper = Keeper(self.secmod, self.configuration.renew, self._on_doomed)
 
-    def _on_restarted(self) -> None:
-        self.restarts += 1
+    def _on_fresh(self) -> None:
+        self.services += 1
+
+    def _on_death(self, error: PeerLost | PeerViolation) -> None:
+        self.keeper.on_death(error)
 
     def _on_doomed(self) -> None:
         self.doomed = True
 
     async def start(self) -> None:
         self.secmod.start()
-        await self.secmod.configure(1, self.config)
-        self.secmod.commit(1, self.config)
+        await self.configuration.apply(self.config)
+
+    async def end(self) -> None:
+        self.keeper.stop()
+        await self.secmod.stop(5.0)
+
+    async def kill(self) -> None:
+        """Until main knows of it."""
+        os.kill(self.secmod.pid, signal.SIGKILL)
+        await until_soon(lambda: not self.secmod.ready)
 
     async def die(self) -> None:
         """Kill it, and wait for the next one."""
-        before = self.restarts
+        before = self.services
         os.kill(self.secmod.pid, signal.SIGKILL)
-        await until_soon(lambda: self.restarts > before or self.doomed)
+        await until_soon(lambda: self.services > before or self.doomed)
 
     def attach(self) -> Channel[FromSecmodToWorker]:
         """A worker's channel."""
@@ -118,7 +145,8 @@ def play(config: ServerConfig, dialogue: Callable[[House], Coroutine[Any, Any, N
         try:
             await dialogue(house)
         finally:
-            await house.secmod.stop(5.0)
+            house.keeper.stop()
+            await house.end()
 
     on_loop(life())
 
@@ -138,7 +166,6 @@ def test_a_configuration_that_cannot_be_is_told_with_its_line(config: ServerConf
         os.unlink(config.default.options.server_keys[0])
         with pytest.raises(ConfigErrors, match=r"^o\.conf:5: cannot read"):
             await house.secmod.configure(2, config)
-        assert not house.secmod.has_prepared(2)
         assert await house.log_in()
 
     play(config, dialogue)
@@ -171,7 +198,7 @@ def test_a_question_while_there_is_none_waits_for_the_next(config: ServerConfig)
     async def dialogue(house: House) -> None:
         granted = await house.log_in()
         os.kill(house.secmod.pid, signal.SIGKILL)
-        await until_soon(lambda: not house.secmod._ready.is_set())
+        await until_soon(lambda: not house.secmod.ready)
         assert (await house.open(granted.cookie)).sid == granted.sid
 
     play(config, dialogue)
@@ -181,7 +208,7 @@ def test_a_revocation_while_there_is_none_reaches_the_next(config: ServerConfig)
     async def dialogue(house: House) -> None:
         granted = await house.log_in()
         os.kill(house.secmod.pid, signal.SIGKILL)
-        await until_soon(lambda: not house.secmod._ready.is_set())
+        await until_soon(lambda: not house.secmod.ready)
         house.secmod.tell(Revoke(granted.sid))
         assert (await house.open(granted.cookie)).refused
 
@@ -191,11 +218,11 @@ def test_a_revocation_while_there_is_none_reaches_the_next(config: ServerConfig)
 def test_a_worker_that_comes_while_there_is_none_finds_its_channel_closed(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
         os.kill(house.secmod.pid, signal.SIGKILL)
-        await until_soon(lambda: not house.secmod._ready.is_set())
+        await until_soon(lambda: not house.secmod.ready)
         worker = house.attach()
         with pytest.raises(PeerLost):
             worker.receive(1)
-        await until_soon(lambda: house.restarts)
+        await until_soon(lambda: house.services == 2)
 
     play(config, dialogue)
 
@@ -204,7 +231,7 @@ def test_too_many_deaths_end_the_server(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
         for _ in range(MAX_DEATHS):
             await house.die()
-        assert (house.doomed, house.restarts) == (True, MAX_DEATHS - 1)
+        assert (house.doomed, house.services) == (True, MAX_DEATHS)
 
     play(config, dialogue)
 
@@ -212,8 +239,8 @@ def test_too_many_deaths_end_the_server(config: ServerConfig) -> None:
 def test_a_death_during_a_reload_fails_the_reload_and_nothing_else(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
         os.kill(house.secmod.pid, signal.SIGSTOP)
-        reload = asyncio.create_task(house.secmod.configure(2, config))
-        await asyncio.sleep(0)
+        reload = asyncio.create_task(house.configuration.apply(config))
+        await turn()
         await house.die()
         with pytest.raises(StartError):
             await reload
@@ -222,30 +249,29 @@ def test_a_death_during_a_reload_fails_the_reload_and_nothing_else(config: Serve
     play(config, dialogue)
 
 
-def test_a_reload_during_a_restart_waits_for_it(config: ServerConfig) -> None:
-    async def dialogue(house: House) -> None:
-        os.kill(house.secmod.pid, signal.SIGKILL)
-        await until_soon(lambda: not house.secmod._ready.is_set())
-        await house.secmod.configure(2, config)
-        assert (house.restarts, house.secmod.has_prepared(2), house.doomed) == (1, True, False)
-
-    play(config, dialogue)
-
-
 def test_what_was_prepared_dies_with_it(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
-        await house.secmod.configure(2, config)
+        await house.secmod.configure(9, config)
         await house.die()
-        assert not house.secmod.has_prepared(2)
+        with pytest.raises(StartError):
+            house.secmod.commit(9)
 
     play(config, dialogue)
 
 
-def test_a_secmod_that_cannot_be_started_again_dooms_the_server(config: ServerConfig) -> None:
+def test_what_hinders_its_return_is_told_and_tried_again(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper, "RETRY_AFTER", 0.01)
+    key = config.default.options.server_keys[0]
+
     async def dialogue(house: House) -> None:
-        os.unlink(config.default.options.server_keys[0])
-        await house.die()
-        assert house.doomed
+        os.rename(key, f"{key}.away")
+        await house.kill()
+        await until_soon(lambda: "secmod cannot be restarted" in caplog.text)
+        os.rename(f"{key}.away", key)
+        await until_soon(lambda: house.services == 2)
+        assert await house.log_in()
 
     play(config, dialogue)
 
@@ -253,7 +279,7 @@ def test_a_secmod_that_cannot_be_started_again_dooms_the_server(config: ServerCo
 def test_it_ends_with_its_channel(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
         pid = house.secmod.pid
-        await house.secmod.stop(10.0)
+        await house.end()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
