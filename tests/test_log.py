@@ -1,0 +1,119 @@
+"""One line an event, from whom, and not from everybody."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from ocserv_core import log
+from ocserv_core.log import HTTP, LOG_VARIABLE, NOTICE, SENSITIVE, TLS, TRANSFER, LogTarget, open_log, threshold
+
+OURS = logging.getLogger("ocserv_core.test")
+STRANGER = logging.getLogger("some_library")
+
+
+@pytest.fixture(autouse=True)
+def root_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    yield
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("level", "lowest"),
+    [
+        (0, NOTICE),
+        (1, NOTICE),
+        (2, logging.INFO),
+        (3, logging.DEBUG),
+        (4, HTTP),
+        (5, TRANSFER),
+        (7, TRANSFER),
+        (8, SENSITIVE),
+        (9, TLS),
+    ],
+)
+def test_each_log_level_has_its_lowest(level: int, lowest: int) -> None:
+    assert threshold(level) == lowest
+
+
+def test_errors_and_notices_are_written_at_level_0(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget(level=0))
+    OURS.error("an error")
+    OURS.log(NOTICE, "a notice")
+    OURS.info("no more")
+    assert lines(capsys) == ["ocserv-main: an error", "ocserv-main: a notice"]
+
+
+def test_a_line_names_process_user_and_client(capsys: pytest.CaptureFixture[str]) -> None:
+    prefix = open_log("worker", LogTarget())
+    prefix.user, prefix.client = "alice", "192.0.2.7"
+    OURS.warning("hello")
+    assert lines(capsys) == ["ocserv-worker[alice]: 192.0.2.7 hello"]
+
+
+def test_an_event_is_one_line_whatever_a_client_sends(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget())
+    OURS.warning("user '%s'", "a\nocserv-main: forged\r\x1b[31m\t\u2028\x85b")
+    assert lines(capsys) == ["ocserv-main: user 'a | ocserv-main: forged??[31m ??b'"]
+
+
+def test_a_traceback_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget())
+    try:
+        raise RuntimeError("a bug")
+    except RuntimeError:
+        OURS.exception("it failed")
+    (line,) = lines(capsys)
+    assert line.startswith("ocserv-main: it failed | Traceback")
+    assert line.endswith("RuntimeError: a bug")
+
+
+def test_of_libraries_only_warnings_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget(level=9))
+    STRANGER.debug("what it was given")
+    STRANGER.warning("a warning")
+    OURS.debug("ours")
+    logging.getLogger("ocserv_auth_pam").debug("a plugin's")
+    assert lines(capsys) == ["ocserv-main: a warning", "ocserv-main: ours", "ocserv-main: a plugin's"]
+
+
+@pytest.mark.parametrize("target", [LogTarget(), LogTarget(9, False, "daemon"), LogTarget(0, True, "local3")])
+def test_siblings_log_where_main_does(target: LogTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in target.environment().items():
+        monkeypatch.setenv(name, value)
+    assert LogTarget.of_environment() == target
+    assert LOG_VARIABLE not in os.environ
+
+
+def test_who_was_told_nothing_logs_to_stderr() -> None:
+    assert LogTarget.of_environment() == LogTarget(2, True, "")
+
+
+def test_without_syslog_the_log_goes_to_stderr_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_facility: str) -> logging.Handler:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(log, "_syslog", fail)
+    open_log("main", LogTarget(facility="daemon"))
+    OURS.warning("hello")
+    assert lines(capsys) == [
+        "ocserv: no syslog (No such file or directory), the log goes to stderr",
+        "ocserv-main: hello",
+    ]
+
+
+def test_a_worker_keeps_what_the_log_is_written_to(capfd: pytest.CaptureFixture[str]) -> None:
+    open_log("worker", LogTarget())
+    assert all(os.fstat(fd) for fd in log.descriptors())
