@@ -65,11 +65,11 @@ class Listeners:
                 return
             try:
                 accepted = accept(listener)
+                if accepted is None:
+                    return
+                tune_connection(accepted.connection)
+                self._on_connection(accepted)
             except SystemFailure as failure:
                 _log.error("%s; accepting pauses", failure)
                 self.pause(PAUSE)
                 return
-            if accepted is None:
-                return
-            tune_connection(accepted.connection)
-            self._on_connection(accepted)

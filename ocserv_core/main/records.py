@@ -51,3 +51,4 @@ class WorkerRecord(msgspec.Struct):
     tunnel: TunnelRecord | None = None
     info: SessionInfo | None = None
     reason: DisconnectReason = DisconnectReason.UNSPECIFIED
+    mtu_changes: int = 0

@@ -32,6 +32,8 @@ _LOGIN = frozenset({ConnectionState.PRE_AUTH})
 _TUNNEL = frozenset({ConnectionState.TUNNEL})
 
 MIN_TUN_MTU = 68
+MAX_MTU_CHANGES = 1024
+"""In a connection's life: each is work of the kernel that holds up everybody's."""
 
 
 class Requests:
@@ -69,6 +71,9 @@ class Requests:
     def answer_tun_mtu(self, worker: WorkerRecord, message: TunMtu) -> None:
         """Follow the tunnel's MTU with the device's."""
         assert worker.tunnel is not None
+        worker.mtu_changes += 1
+        if worker.mtu_changes > MAX_MTU_CHANGES:
+            raise PeerViolation(f"the MTU was changed {worker.mtu_changes} times")
         if not MIN_TUN_MTU <= message.mtu <= (worker.tunnel.config.mtu or 16384):
             raise PeerViolation(f"an MTU of {message.mtu} is out of range")
         self._sessions.start_set_mtu(worker, message.mtu)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..errors import PeerLost, PeerViolation
+from ..errors import PeerLost, PeerViolation, SystemFailure
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
 from ..ipc.permits import Gate
@@ -24,6 +24,7 @@ from .children import wait_exit
 from .nursery import Nurseries
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod
+from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
@@ -63,31 +64,37 @@ class Workers:
         self._new_gate = new_gate
         self._on_end = on_end
         self._next_number = 1
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     # ---- birth
 
     def spawn(self, accepted: Accepted) -> None:
-        """Have a worker forked for a connection; secmod is told first, so that the worker finds it ready."""
+        """Have a worker forked for a connection; secmod is told first, so that the worker finds it ready. The
+        connection is ours from now on. SystemFailure where there are no descriptors left."""
         number = self._next_number
         self._next_number += 1
         record = WorkerRecord(number, self._nurseries.generation, accepted.remote, accepted.local, accepted=time.time())
-        main_end, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        page = shared_page()
-        secmod_end = self._attach_secmod(record)
-        with accepted.connection, worker_main, secmod_end:
-            self._nurseries.spawn(
-                Spawn(number, accepted.remote, accepted.local),
-                [accepted.connection.fileno(), worker_main.fileno(), secmod_end.fileno(), page],
+        with accepted.connection, contextlib.ExitStack() as passed_on, contextlib.ExitStack() as kept:
+            try:
+                main_end, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                kept.enter_context(main_end)
+                passed_on.enter_context(worker_main)
+                page = shared_page()
+                passed_on.callback(os.close, page)
+                mapped = kept.enter_context(map_page(page, writable=False))
+                secmod_end = passed_on.enter_context(self._attach_secmod(record))
+            except OSError as error:
+                raise SystemFailure(f"no worker for {accepted.remote}: {error.strerror}") from error
+            kept.pop_all()
+            fds = [accepted.connection.fileno(), worker_main.fileno(), secmod_end.fileno(), page]
+            self.records[number] = record
+            self._handles[number] = Handles(
+                channel=self._open_channel(record, main_end),
+                gate=self._new_gate(),
+                page=mapped,
+                ended=asyncio.Event(),
             )
-        self.records[number] = record
-        self._handles[number] = Handles(
-            channel=self._open_channel(record, main_end),
-            gate=self._new_gate(),
-            page=map_page(page, writable=False),
-            ended=asyncio.Event(),
-        )
-        os.close(page)
+            self._nurseries.spawn(Spawn(number, accepted.remote, accepted.local), fds)
 
     def attach_all(self) -> None:
         """secmod was restarted: every worker gets a channel to the new one."""
@@ -100,8 +107,9 @@ class Workers:
         """A new channel between secmod and a worker; the worker's end is returned."""
         secmod_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with secmod_end:
-            sid = record.tunnel.sid if record.tunnel else None
-            self._secmod.attach(WorkerAttach(record.number, record.remote, record.local, sid), secmod_end.fileno())
+            self._secmod.attach(
+                WorkerAttach(record.number, record.remote, record.local, record.sid), secmod_end.fileno()
+            )
         return worker_end
 
     def _open_channel(self, record: WorkerRecord, sock: socket.socket) -> AsyncChannel[FromWorkerToMain]:
@@ -190,7 +198,7 @@ class Workers:
         """Their nursery died: main waits for them itself, and those never forked are gone with it."""
         for record in [r for r in self.records.values() if r.generation == generation]:
             if record.pid:
-                self._start(self._wait_orphan(record))
+                self._tasks.start(self._wait_orphan(record))
             else:
                 self._finish(record)
 
@@ -209,7 +217,7 @@ class Workers:
             return
         if isinstance(error, PeerViolation):
             self._kill(record)
-        self._start(self._ensure_ended(record, ended))
+        self._tasks.start(self._ensure_ended(record, ended))
 
     async def _ensure_ended(self, record: WorkerRecord, ended: asyncio.Event) -> None:
         try:
@@ -235,7 +243,7 @@ class Workers:
         del self.records[record.number]
         self._on_end(record, traffic)
         if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
-            self._start(self._nurseries.retire(record.generation))
+            self._tasks.start(self._nurseries.retire(record.generation))
 
     def _kill(self, record: WorkerRecord) -> None:
         """By pidfd, which never means another process; what the nursery says of pids is only its word."""
@@ -247,9 +255,3 @@ class Workers:
     def _log_status(self, record: WorkerRecord, status: int) -> None:
         if status < 0 and -status in _CRASHES:
             _log.error("worker %d (%s) crashed: %s", record.pid, record.remote, signal.Signals(-status).name)
-
-    def _start(self, coroutine: object) -> None:
-        assert asyncio.iscoroutine(coroutine)
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
