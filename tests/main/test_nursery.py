@@ -1,0 +1,217 @@
+"""Nurseries as main keeps them: real processes that fork real workers, for clients that say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ocserv_core.config.worker import WorkerConfig, build_worker_config
+from ocserv_core.errors import ConfigErrors
+from ocserv_core.ipc.messages import Spawn
+from ocserv_core.main.configuration import read_contents
+from ocserv_core.main.nursery import Nurseries, check_worker_config
+from ocserv_core.model import Endpoint
+from ocserv_core.system.memfd import shared_page
+from tests.loop import on_loop
+from tests.secmod.test_prepare import configuration
+
+pytestmark = pytest.mark.needs_root
+
+NOBODY = ["65534", "65534"]
+
+
+class House:
+    """A main that has nothing but nurseries, and hears of their workers."""
+
+    def __init__(self, empty_root: str) -> None:
+        self.nurseries = Nurseries([*NOBODY, empty_root], {}, self)
+        self.pids: dict[int, int] = {}
+        self.ended: list[tuple[int, int]] = []
+        self.orphaned: list[int] = []
+        self.clients: list[socket.socket] = []
+
+    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
+        os.close(self.nurseries.take_pidfd(worker))
+        self.pids[worker] = pid
+
+    def on_spawn_failed(self, worker: int, error: str) -> None:
+        raise AssertionError(error)
+
+    def on_exited(self, generation: int, pid: int, status: int) -> None:
+        self.ended.append((pid, status))
+
+    def on_orphans(self, generation: int) -> None:
+        self.orphaned.append(generation)
+
+    async def start(self, config: WorkerConfig) -> None:
+        self.nurseries.commit(await self.nurseries.prepare(config))
+
+    async def connect(self, number: int) -> int:
+        """A client, and the pid of the worker that is forked for it."""
+        client, connection = socket.socketpair()
+        main, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        secmod, worker_secmod = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        page = shared_page()
+        message = Spawn(number, Endpoint("192.0.2.7", 40000), Endpoint("192.0.2.1", 443))
+        given = [connection, worker_main, worker_secmod]
+        self.nurseries.spawn(message, [*(sock.fileno() for sock in given), page])
+        for sock in given:
+            sock.close()
+        os.close(page)
+        self.clients += [client, main, secmod]
+        await until_soon(lambda: number in self.pids)
+        return self.pids[number]
+
+    def leave(self) -> None:
+        """Every client goes away."""
+        for sock in self.clients:
+            sock.close()
+        self.clients.clear()
+
+
+async def until_soon(condition: Callable[[], object]) -> None:
+    """As `until`, for what another process does: the processor is left to it."""
+    while not condition():  # noqa: ASYNC110 (what holds is nobody's event)
+        await asyncio.sleep(0.005)
+
+
+def status_of(pid: int) -> str:
+    """What the kernel tells of a process."""
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def worker_config(folder: Path, generation: int = 1) -> WorkerConfig:
+    config = configuration(folder)
+    return build_worker_config(config, generation, read_contents(config), {})
+
+
+def play(folder: Path, dialogue: Callable[[House, WorkerConfig], Coroutine[Any, Any, None]]) -> None:
+    empty = folder / "empty"
+    empty.mkdir()
+
+    async def life() -> None:
+        house = House(str(empty))
+        config = worker_config(folder)
+        await house.start(config)
+        try:
+            await dialogue(house, config)
+        finally:
+            house.leave()
+            await house.nurseries.stop(5.0)
+
+    on_loop(life())
+
+
+def test_a_worker_is_forked_and_its_end_is_told(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        pid = await house.connect(1)
+        house.leave()
+        await until_soon(lambda: house.ended)
+        assert house.ended == [(pid, 0)]
+
+    play(tmp_path, dialogue)
+
+
+def test_a_killed_worker_is_told_with_its_signal(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        pid = await house.connect(1)
+        os.kill(pid, signal.SIGKILL)
+        await until_soon(lambda: house.ended)
+        assert house.ended == [(pid, -9)]
+
+    play(tmp_path, dialogue)
+
+
+def test_neither_nursery_nor_worker_is_root(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        pids = [await house.connect(1), *house.nurseries.pids]
+        for pid in pids:
+            status = status_of(pid)
+            assert "Uid:\t65534\t65534\t65534\t65534" in status
+            assert "NoNewPrivs:\t1" in status
+
+    play(tmp_path, dialogue)
+
+
+def test_a_nursery_that_dies_is_replaced_and_its_workers_go_on(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        orphan = await house.connect(1)
+        (before,) = house.nurseries.pids
+        os.kill(before, signal.SIGKILL)
+        await until_soon(lambda: house.nurseries.pids not in ([before], []))
+        assert house.orphaned == [1]
+        os.kill(orphan, 0)
+        assert await house.connect(2) != orphan
+
+    play(tmp_path, dialogue)
+
+
+def test_an_old_nursery_without_workers_ends_with_the_next_one(tmp_path: Path) -> None:
+    async def dialogue(house: House, config: WorkerConfig) -> None:
+        await house.start(msgspec.structs.replace(config, generation=2))
+        await until_soon(lambda: len(house.nurseries.pids) == 1)
+        assert house.nurseries.generation == 2
+
+    play(tmp_path, dialogue)
+
+
+def test_an_old_nursery_with_a_worker_stays_and_new_clients_go_to_the_new_one(tmp_path: Path) -> None:
+    async def dialogue(house: House, config: WorkerConfig) -> None:
+        await house.connect(1)
+        await house.start(msgspec.structs.replace(config, generation=2))
+        old, new = house.nurseries.pids
+        pid = await house.connect(2)
+        assert f"PPid:\t{new}\n" in status_of(pid)
+        assert f"PPid:\t{old}\n" in status_of(house.pids[1])
+
+    play(tmp_path, dialogue)
+
+
+def test_a_reload_that_is_quicker_than_a_replacement_wins(tmp_path: Path) -> None:
+    async def dialogue(house: House, config: WorkerConfig) -> None:
+        (before,) = house.nurseries.pids
+        reloaded = await house.nurseries.prepare(msgspec.structs.replace(config, generation=2))
+        os.kill(before, signal.SIGKILL)
+        await until_soon(lambda: not house.nurseries.generation)
+        house.nurseries.commit(reloaded)
+        replacing = house.nurseries._restarting
+        assert replacing is not None
+        await replacing
+        assert house.nurseries.generation == 2
+
+    play(tmp_path, dialogue)
+
+
+def test_a_certificate_that_gnutls_refuses_is_told_and_nothing_has_changed(tmp_path: Path) -> None:
+    async def dialogue(house: House, config: WorkerConfig) -> None:
+        vhost = config.vhosts[0]
+        broken = msgspec.structs.replace(vhost.certificates[0], chain_pem=b"nonsense")
+        wrong = msgspec.structs.replace(vhost, certificates=(broken,))
+        with pytest.raises(ConfigErrors):
+            await house.nurseries.prepare(msgspec.structs.replace(config, generation=2, vhosts=(wrong,)))
+        assert house.nurseries.generation == 1
+        assert await house.connect(1)
+
+    play(tmp_path, dialogue)
+
+
+def test_a_configuration_can_be_checked_without_a_privilege(tmp_path: Path) -> None:
+    on_loop(check_worker_config(worker_config(tmp_path)))
+
+
+def test_a_nursery_ends_with_its_channel(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (pid,) = house.nurseries.pids
+        await house.nurseries.stop(10.0)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    play(tmp_path, dialogue)
