@@ -10,6 +10,7 @@ questions.py      … and what it is asked
 keeper.py         … and its successor when it dies
 nursery.py        the nurseries: started, replaced, asked to fork
 tasks.py          tasks that nobody awaits
+kinship.py        whether a process that a nursery names is its own
 children.py       the end of a process, awaited by whoever started it
 configuration.py  a configuration, read and prepared by all before anything changes
 control.py        occtl's requests, answered

@@ -157,6 +157,7 @@ class House:
 
     def tunnel(self, record: WorkerRecord, sid: str = "sid") -> None:
         record.sid = SessionId(sid)
+        record.sid = SessionId(sid)
         record.tunnel = TunnelRecord(SessionId(sid), "alice", "", Lease(), "vpns0", 5, 0.0, SessionConfig(mtu=1400))
         self.workers.phase(record, ConnectionState.TUNNEL)
 
