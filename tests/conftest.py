@@ -32,7 +32,8 @@ def no_tun() -> str:
 
 @functools.cache
 def no_lab() -> str:
-    missing = [name for name in ("openconnect", "ip", "ping", "setpriv", "openssl") if shutil.which(name) is None]
+    programs = ("openconnect", "ip", "ping", "setpriv", "openssl", "gnutls-cli")
+    missing = [name for name in programs if shutil.which(name) is None]
     if no_tun() or missing:
         return no_tun() or f"needs {', '.join(missing)}"
     name = f"oct-{os.getpid()}-probe"

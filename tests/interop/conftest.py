@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ..conftest import no_lab
-from .lab import Lab
+from .lab import Lab, remove_folders
 from .network import remove_leftovers
-from .processes import PATIENCE  # noqa: F401 (for tests that wait longer than usual)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +22,7 @@ def clean_machine() -> None:
     """What killed runs left behind is removed first."""
     if not no_lab():
         remove_leftovers()
+        remove_folders()
 
 
 @pytest.fixture

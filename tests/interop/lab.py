@@ -7,6 +7,7 @@ labs run in parallel.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -30,6 +31,9 @@ GATEWAY4 = "198.51.100.1"
 GATEWAY6 = "2001:db8:1::1"
 """The pools, and the server's own addresses in them: what a client pings through the tunnel."""
 
+FOLDER = "ocserv-lab"
+"""The beginning of the names of labs' folders; the pid of the test process follows."""
+
 GROUPS = {"alice": "staff,guests", "bob": "staff", "carol": "*"}
 """The users that every lab has; `lab.passwords` knows their passwords."""
 
@@ -38,7 +42,7 @@ class Lab:
     """One server and its surroundings. certificate: "ECDSA", "RSA", "RSA-PSS" or "ED25519"."""
 
     def __init__(self, *, certificate: str = "ECDSA") -> None:
-        self.folder = tempfile.mkdtemp(prefix="ocserv-lab-")
+        self.folder = tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-")
         self._started: list[Watched | Server | Client] = []
         self.network: Network | None = None
         self.passwords: dict[str, str] = {}
@@ -189,6 +193,14 @@ class Lab:
             shutil.rmtree(self.folder)
 
 
+def remove_folders() -> None:
+    """Remove the folders of test processes that are gone."""
+    for name in os.listdir(tempfile.gettempdir()):
+        match = re.fullmatch(rf"{FOLDER}-(\d+)-\w+", name)
+        if match and not os.path.exists(f"/proc/{match[1]}"):
+            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+
+
 def _hash(password: str) -> str:
     # Few rounds: a lab's passwords are random, and twenty clients log in at once.
     return crypt.hash_password(password.encode(), f"$5$rounds=1000${secrets.token_hex(8)}$")
@@ -204,4 +216,4 @@ def _lines(options: Mapping[str, Option]) -> Iterable[str]:
             yield from (f"{name} = {one}\n" for one in value)
 
 
-__all__ = ["GATEWAY4", "GATEWAY6", "POOL4", "POOL6", "SERVER4", "SERVER6", "Lab", "Option"]
+__all__ = ["GATEWAY4", "GATEWAY6", "POOL4", "POOL6", "SERVER4", "SERVER6", "Lab", "Option", "remove_folders"]

@@ -67,11 +67,11 @@ class Transcript:
             found = [match for line in self.lines[since:] if (match := re.search(pattern, line))]
             return found[times - 1]
 
-    def heard(self, pattern: str, timeout: float) -> bool:
-        """Whether the line is said within `timeout` seconds: for what may also be learned in another way."""
+    def heard(self, pattern: str, timeout: float, *, times: int = 1) -> bool:
+        """Whether the line is said (so often) within `timeout` seconds: for what may also be learned in another way."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            while not self.find(pattern):
+            while self.count(pattern) < times:
                 left = deadline - time.monotonic()
                 if self._ended or left <= 0:
                     return False
