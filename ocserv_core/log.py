@@ -1,8 +1,9 @@
 """Logging in the levels of the C server: one line an event, with process, user and client.
 
-Each process calls `open_log` once; modules use `logging.getLogger(__name__)` and the level names below. Errors,
-warnings and notices are always written; INFO needs `log-level` 2, DEBUG 3, HTTP 4, TRANSFER 5, SENSITIVE 8, TLS 9.
-Cookies, passwords and keys are written at no level.
+main and secmod call `open_log` once; the nursery and the workers hold no log: what they have to say they send to
+main (`send_log`), which writes it in their name (`write_for`). Modules use `logging.getLogger(__name__)` and the
+level names below. Errors, warnings and notices are always written; INFO needs `log-level` 2, DEBUG 3, HTTP 4,
+TRANSFER 5, SENSITIVE 8, TLS 9. Cookies, passwords and keys are written at no level.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-import socket
 import sys
 from dataclasses import dataclass
 
@@ -19,6 +19,9 @@ HTTP = 9
 TRANSFER = 8
 SENSITIVE = 5
 TLS = 4
+
+LEVELS = (TLS, SENSITIVE, TRANSFER, HTTP, 10, 20, NOTICE, 30, 40, 50)
+"""All levels in which anything is written, lowest first."""
 
 _BY_LOG_LEVEL = ((9, TLS), (8, SENSITIVE), (5, TRANSFER), (4, HTTP), (3, logging.DEBUG), (2, logging.INFO))
 
@@ -62,15 +65,20 @@ class Prefix:
         return f"ocserv-{self.process}{user}:{client} "
 
 
+_SPEAKER = "ocserv_speaker"
+"""A record's attribute: the Prefix of the process that main writes for."""
+
+
 class _OneLine(logging.Formatter):
     """Keeps an event on one line, and what a client sent from forging another."""
 
-    def __init__(self, prefix: Prefix) -> None:
+    def __init__(self, prefix: Prefix | None) -> None:
         super().__init__()
         self._prefix = prefix
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{self._prefix}{super().format(record)}"
+        prefix = vars(record).get(_SPEAKER, self._prefix)
+        text = f"{prefix or ''}{super().format(record)}"
         return "".join(c if c.isprintable() else {"\n": " | ", "\t": " "}.get(c, "?") for c in text)
 
 
@@ -78,11 +86,6 @@ class _Syslog(logging.handlers.SysLogHandler):
     def mapPriority(self, levelName: str) -> str:  # noqa: N802, N803 (the standard library's names)
         level = logging.getLevelName(levelName)
         return _SYSLOG_PRIORITY.get(level, "debug")
-
-    def fileno(self) -> int:
-        """The descriptor of the connection to syslog."""
-        connection: socket.socket = vars(self)["socket"]
-        return connection.fileno()
 
 
 LOG_VARIABLE = "OCSERV_LOG"
@@ -112,7 +115,7 @@ class LogTarget:
 def open_log(process: str, target: LogTarget) -> Prefix:
     """Send this process's log to stderr, to syslog, or to both. Returns the prefix, to be filled in.
 
-    process: "main", "sm", "nursery" or "worker". A syslog that nobody listens on is replaced by stderr.
+    process: "main" or "sm". A syslog that nobody listens on is replaced by stderr.
     """
     prefix = Prefix(process)
     handlers: list[logging.Handler] = []
@@ -124,6 +127,24 @@ def open_log(process: str, target: LogTarget) -> Prefix:
             sys.stderr.write(f"ocserv: no syslog ({error.strerror}), the log goes to stderr\n")
     if target.stderr and not any(type(handler) is logging.StreamHandler for handler in handlers):
         handlers.append(logging.StreamHandler(sys.stderr))
+    _install(handlers, prefix, target)
+    return prefix
+
+
+def send_log(handler: logging.Handler, target: LogTarget) -> None:
+    """Hand everything that this process would log to `handler`, each event as one line without a prefix."""
+    _install([handler], None, target)
+
+
+def write_for(speaker: Prefix, level: int, text: str) -> None:
+    """A line of a process that holds no log, in its name. level: one of LEVELS."""
+    _relayed.log(level, "%s", text, extra={_SPEAKER: speaker})
+
+
+_relayed = logging.getLogger("ocserv_core.relayed")
+
+
+def _install(handlers: list[logging.Handler], prefix: Prefix | None, target: LogTarget) -> None:
     for handler in handlers:
         handler.setFormatter(_OneLine(prefix))
         handler.addFilter(_is_ours_or_serious)
@@ -131,24 +152,12 @@ def open_log(process: str, target: LogTarget) -> Prefix:
     root.handlers[:] = handlers
     root.setLevel(threshold(target.level))
     logging.raiseExceptions = False  # a log that cannot be written must not fill stderr with tracebacks
-    return prefix
 
 
 def _is_ours_or_serious(record: logging.LogRecord) -> bool:
     """Libraries log how they work at DEBUG, and may log what they were given: only their warnings are wanted.
     Our own plugins' loggers are named after their packages, `ocserv_…`."""
     return record.levelno >= logging.WARNING or record.name.startswith("ocserv")
-
-
-def descriptors() -> list[int]:
-    """What the log is written to: a worker keeps these open."""
-    found = []
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Syslog):
-            found.append(handler.fileno())
-        elif isinstance(handler, logging.StreamHandler):
-            found.append(handler.stream.fileno())
-    return found
 
 
 def _syslog(facility: str) -> logging.Handler:

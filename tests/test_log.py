@@ -9,7 +9,21 @@ from collections.abc import Iterator
 import pytest
 
 from ocserv_core import log
-from ocserv_core.log import HTTP, LOG_VARIABLE, NOTICE, SENSITIVE, TLS, TRANSFER, LogTarget, open_log, threshold
+from ocserv_core.log import (
+    HTTP,
+    LEVELS,
+    LOG_VARIABLE,
+    NOTICE,
+    SENSITIVE,
+    TLS,
+    TRANSFER,
+    LogTarget,
+    Prefix,
+    open_log,
+    send_log,
+    threshold,
+    write_for,
+)
 
 OURS = logging.getLogger("ocserv_core.test")
 STRANGER = logging.getLogger("some_library")
@@ -55,10 +69,10 @@ def test_errors_and_notices_are_written_at_level_0(capsys: pytest.CaptureFixture
 
 
 def test_a_line_names_process_user_and_client(capsys: pytest.CaptureFixture[str]) -> None:
-    prefix = open_log("worker", LogTarget())
+    prefix = open_log("main", LogTarget())
     prefix.user, prefix.client = "alice", "192.0.2.7"
     OURS.warning("hello")
-    assert lines(capsys) == ["ocserv-worker[alice]: 192.0.2.7 hello"]
+    assert lines(capsys) == ["ocserv-main[alice]: 192.0.2.7 hello"]
 
 
 def test_an_event_is_one_line_whatever_a_client_sends(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +128,36 @@ def test_without_syslog_the_log_goes_to_stderr_once(
     ]
 
 
-def test_a_worker_keeps_what_the_log_is_written_to(capfd: pytest.CaptureFixture[str]) -> None:
-    open_log("worker", LogTarget())
-    assert all(os.fstat(fd) for fd in log.descriptors())
+def test_main_writes_for_a_process_in_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget())
+    speaker = Prefix("worker")
+    speaker.user, speaker.client = "alice", "192.0.2.7"
+    write_for(speaker, logging.INFO, "100% hello\nocserv-main: forged")
+    OURS.warning("main's own")
+    assert lines(capsys) == [
+        "ocserv-worker[alice]: 192.0.2.7 100% hello | ocserv-main: forged",
+        "ocserv-main: main's own",
+    ]
+
+
+def test_what_is_not_wanted_is_not_written_for_anybody(capsys: pytest.CaptureFixture[str]) -> None:
+    open_log("main", LogTarget(level=0))
+    write_for(Prefix("worker"), logging.INFO, "hello")
+    assert lines(capsys) == []
+
+
+def test_who_holds_no_log_hands_over_whole_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    sent: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: sent.append(handler.format(record))  # type: ignore[method-assign]  # a fake
+    send_log(handler, LogTarget())
+    OURS.info("hello\nyou")
+    OURS.debug("not at this level")
+    STRANGER.info("not of ours")
+    assert (sent, capfd.readouterr().err) == (["hello | you"], "")
+
+
+def test_every_name_of_a_level_is_among_the_levels() -> None:
+    names = {NOTICE, HTTP, TRANSFER, SENSITIVE, TLS, logging.DEBUG, logging.INFO}
+    assert set(LEVELS) == names | {logging.WARNING, logging.ERROR, logging.CRITICAL}
+    assert list(LEVELS) == sorted(LEVELS)

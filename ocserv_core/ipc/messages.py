@@ -10,6 +10,8 @@ Times are seconds of the wall clock (Unix), since they outlive processes. Addres
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from ..config.session import SessionConfig
@@ -28,6 +30,9 @@ from ..model import (
 
 MAX_MESSAGE = 48 * 1024
 """Bytes of one message; what may be larger goes by sealed memfd."""
+
+MAX_LOG_LINE = 1024
+"""Characters of a LogLine."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
@@ -183,6 +188,17 @@ class ResumeDelete(Message, frozen=True):
 
     vhost: str
     session_id: bytes
+
+
+# ---- worker, nursery → main ------------------------------------------------------------------------------------
+
+
+class LogLine(Message, frozen=True):
+    """A line for main's log, which the sender cannot write itself. `level` is one of log.LEVELS. main knows who
+    speaks, cleans the text, and bounds the rate."""
+
+    level: int
+    text: Annotated[str, msgspec.Meta(max_length=MAX_LOG_LINE)]
 
 
 # ---- main → worker --------------------------------------------------------------------------------------------
@@ -450,7 +466,7 @@ class Exited(Message, frozen=True):
 
 FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | CliStats
 FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost
-FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete
+FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete | LogLine
 FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (
     Configure
@@ -468,4 +484,4 @@ FromSecmodToMain = (
     Configured | ConfigRefused | SessionReply | FinalStats | DisconnectSession | SecmodStats | SessionList
 )
 FromMainToNursery = Spawn
-FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited
+FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited | LogLine

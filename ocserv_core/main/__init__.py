@@ -9,6 +9,8 @@ secmod.py         secmod: its process, its configuration, what it is told
 questions.py      … and what it is asked
 keeper.py         … and its successor when it dies
 nursery.py        the nurseries: started, replaced, asked to fork
+kinship.py        … and whether a process that one names is its worker
+voices.py         what nurseries and workers say, in main's log
 tasks.py          tasks that nobody awaits
 kinship.py        whether a process that a nursery names is its own
 children.py       the end of a process, awaited by whoever started it

@@ -20,6 +20,7 @@ from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Exited,
     FromNurseryToMain,
+    LogLine,
     Message,
     NurseryReady,
     NurseryRefused,
@@ -32,6 +33,7 @@ from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
 from .kinship import check_forked
+from .voices import Voice
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Nursery:
         """How many it was asked for that have not ended."""
         self.ready = asyncio.get_running_loop().create_future()
         self._owner = owner
+        self._voice = Voice("nursery")
         self._gate = Gate(self.PERMITS, NurseryPhase.STARTING)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
@@ -117,6 +120,9 @@ class Nursery:
         self.workers -= 1
         self._owner.on_exited(self, message.pid, message.status)
 
+    def _on_log_line(self, message: LogLine, _fds: list[int]) -> None:
+        self._voice.say(message)
+
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
         if not self.ready.done():
             self.ready.set_exception(StartError(f"the nursery ended before it was ready: {error}"))
@@ -129,6 +135,7 @@ class Nursery:
         Spawned: Permit(_on_spawned, _READY, fds=1),
         SpawnFailed: Permit(_on_spawn_failed, _READY),
         Exited: Permit(_on_exited, _READY),
+        LogLine: Permit(_on_log_line),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ..errors import PeerViolation
 from ..ipc.messages import (
     AuthCookieRequest,
+    LogLine,
     Message,
     ResumeDelete,
     ResumeFetch,
@@ -22,6 +23,7 @@ from ..ipc.permits import Gate, Permit
 from ..state.resumption import ResumptionCache
 from .records import ConnectionState, WorkerRecord
 from .sessions import Sessions
+from .voices import Voice
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -53,8 +55,9 @@ class Requests:
         }
 
     def new_gate(self) -> Gate[Answer]:
-        """The permits of a new worker."""
-        return Gate(self._table, ConnectionState.PRE_AUTH)
+        """The permits of a new worker. What it may log is measured for each of them."""
+        lines: Permit[Any] = Permit(Voice("worker").answer_log_line)
+        return Gate({**self._table, LogLine: lines}, ConnectionState.PRE_AUTH)
 
     def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:
         """CONNECT: open a tunnel for a cookie. One at a time, and one only."""

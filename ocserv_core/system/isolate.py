@@ -67,23 +67,23 @@ def enter_nursery(uid: int, gid: int, empty_root: str) -> int:
     baseline = data_bytes()
     death_signal, parent = libc.read_parent_death_signal(), os.getppid()
     process.set_oom_score(1000)
-    _silence_input_and_output()
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     with _named("leave the file system"):
         _leave_file_system(empty_root)
     with _named("give up root"):
         _become(uid, gid)
     _verify_powerless(uid, gid)
+    _let_go_of_terminal(null)
     if death_signal:
         # The kernel forgets it when credentials change (prctl(2), PR_SET_PDEATHSIG).
         process.set_parent_death_signal(signal.Signals(death_signal), parent)
     return baseline
 
 
-def _silence_input_and_output() -> None:
-    """A worker must not reach the terminal of main; stderr is where the log may go."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
+def _let_go_of_terminal(null: int) -> None:
+    """What stderr is, root's terminal or root's file, is no less root's for being open here."""
+    for fd in range(3):
+        os.dup2(null, fd)
     os.close(null)
 
 
@@ -163,14 +163,11 @@ def data_bytes() -> int:
 def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None) -> None:
     """Close every other descriptor, and take the limits that hold for the rest of this worker's life.
 
-    The standard three stay taken, by /dev/null where they are not kept: what would write to them must never find
-    a tunnel there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
+    The standard three stay taken, by the nursery's /dev/null: what would write to them must never find a tunnel
+    there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
     Raises SystemFailure.
     """
-    kept = set(keep_fds)
-    for fd in {1, 2} - kept:
-        os.dup2(0, fd)
-    process.close_all_fds_but(kept | {0, 1, 2})
+    process.close_all_fds_but({*keep_fds, 0, 1, 2})
     try:
         for which, value in _WORKER_LIMITS:
             process.set_limit(which, value)

@@ -51,7 +51,8 @@ def spawn_module(
 ) -> Child:
     """Start `python -I -m MODULE ARGUMENTS` as a child with exactly `fds` (same numbers) and the standard three.
 
-    Signals are unblocked and at their defaults in the child. The caller keeps its own copies of `fds`.
+    Signals are unblocked and at their defaults in the child, and its session is its own: main's terminal is not
+    its controlling terminal, and Ctrl-C does not reach it. The caller keeps its own copies of `fds`.
     Raises SystemFailure.
     """
     argv = [sys.executable, "-I", "-m", module, *arguments]
@@ -67,6 +68,7 @@ def spawn_module(
             file_actions=actions,
             setsigmask=(),
             setsigdef=_RESETTABLE,
+            setsid=True,
         )
     except OSError as error:
         raise SystemFailure(f"cannot start {module}: {error.strerror}") from error

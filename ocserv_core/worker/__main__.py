@@ -15,10 +15,11 @@ from ..config.worker import WorkerConfig
 from ..errors import ConfigError, OcservError
 from ..ipc.channel import Channel
 from ..ipc.messages import ConfigFault, FromMainToNursery, NurseryReady, NurseryRefused
-from ..log import LogTarget, open_log
+from ..log import LogTarget, send_log
 from ..system.isolate import enter_nursery
 from ..system.memfd import read_sealed
 from ..system.process import read_state_env, set_parent_death_signal, set_title
+from .log_channel import LogChannel
 from .nursery import Nursery
 from .rehearsal import rehearse
 from .world import World, build_tls_context
@@ -33,9 +34,9 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     set_parent_death_signal(signal.SIGKILL, inherited.parent)
-    target = LogTarget.of_environment()
-    prefix = open_log("nursery", target)
     channel = Channel[FromMainToNursery](socket.socket(fileno=inherited.fds["main"]), FromMainToNursery, trusted=True)
+    log = LogChannel(channel)
+    send_log(log, LogTarget.of_environment())
     config = msgspec.msgpack.decode(read_sealed(inherited.fds["config"], MAX_CONFIGURATION), type=WorkerConfig)
     try:
         tls = build_tls_context(config)
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     _load_what_would_be_loaded_late()
     rehearse(config)
     baseline = enter_nursery(uid, gid, empty_root)
-    world = World(config, tls, prefix, baseline if config.server.limit_worker_memory else None)
+    world = World(config, tls, log, baseline if config.server.limit_worker_memory else None)
     # Workers share the nursery's memory until they write to it: no collector may touch every object's header.
     gc.collect()
     gc.disable()

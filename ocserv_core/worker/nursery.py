@@ -9,7 +9,6 @@ import logging
 import os
 import select
 import signal
-import sys
 
 from ..errors import PeerLost
 from ..ipc.channel import Channel
@@ -87,7 +86,6 @@ class Nursery:
         except BaseException:  # noqa: BLE001 (the top of the process)
             _log.exception("a worker failed")
         finally:
-            sys.stderr.flush()
             os._exit(status)
 
     def _reap(self) -> None:

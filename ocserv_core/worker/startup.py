@@ -8,7 +8,6 @@ import time
 
 from ..errors import ClientError, PeerLost, PeerViolation
 from ..ipc.messages import Spawn
-from ..log import descriptors
 from ..model import short
 from ..protocol.login import Login
 from ..protocol.login_words import ConnectionFacts, LoginSettings
@@ -33,13 +32,12 @@ JITTER = 29
 def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
     """The whole life of a worker: its exit status. fds: connection, main, secmod, page of counters."""
     connection_fd, main_fd, secmod_fd, page_fd = fds
-    world.prefix.process = "worker"
-    world.prefix.client = spawn.remote.ip
+    link = Link(adopt(main_fd), adopt(secmod_fd))
+    world.log.channel = link.main
     set_title("ocserv-worker")
-    enter_worker([*fds, *descriptors()], memory_baseline=world.memory_baseline)
+    enter_worker(fds, memory_baseline=world.memory_baseline)
     page = map_page(page_fd, writable=True)
     os.close(page_fd)
-    link = Link(adopt(main_fd), adopt(secmod_fd))
     with adopt(connection_fd) as connection:
         try:
             session, info = shake_hands(connection, link, world)
@@ -50,7 +48,6 @@ def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
             deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
             driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
             granted = driver.run()
-            world.prefix.user = granted.reply.username
             _log.info("session %s", short(granted.reply.sid))
             facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
             offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)

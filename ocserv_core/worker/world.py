@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import __version__
 from ..bridge.tls import CertificateRequest, ServerCertificate, TlsContext, TlsVhost
 from ..config.worker import WorkerConfig, WorkerVhost
-from ..log import Prefix
+from .log_channel import LogChannel
 
 SERVER_NAME = f"ocserv-core {__version__}"
 
@@ -18,7 +18,7 @@ class World:
 
     config: WorkerConfig
     tls: TlsContext
-    prefix: Prefix
+    log: LogChannel
     memory_baseline: int | None
 
     def vhost(self, name: str) -> WorkerVhost:

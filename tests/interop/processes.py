@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 PATIENCE = 20.0
 """Seconds that a wait lasts at most, where nothing else is said; a busy machine needs far less."""
@@ -104,6 +105,7 @@ class Watched:
             start_new_session=True,
         )
         self.pid = self._popen.pid
+        self.family = Family(self.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if stdin is not None:
@@ -121,9 +123,6 @@ class Watched:
                 self.output.add(line.decode(errors="replace").rstrip("\r\n"))
         self.output.end()
 
-    def send_signal(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
     def wait(self, timeout: float = PATIENCE) -> int:
         """Its exit status, or minus the signal that ended it."""
         try:
@@ -137,39 +136,67 @@ class Watched:
 
     def kill(self) -> None:
         """SIGKILL to it alone, and wait."""
+        self.family.look()
         self._popen.kill()
         self._popen.wait(PATIENCE)
 
     def destroy(self) -> None:
-        """Nothing of its process group is left afterwards. May be called again."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Nothing of its family is left afterwards. May be called again."""
+        for pid in self.family.look():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._popen.wait(PATIENCE)
         self._reader.join(PATIENCE)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        self.family.look()
+        self._popen.send_signal(number)
+
+
+class Family:
+    """The leader of a session, what it started, and what these started, though they have sessions of their own.
+    Who was seen once is known by its session when its parents are gone."""
+
+    def __init__(self, leader: int) -> None:
+        self._sessions = {leader}
+
+    def look(self) -> dict[int, str]:
+        """pid and state of all, zombies among them."""
+        processes = _processes()
+        members: dict[int, str] = {}
+        while len(members) != len(members := self._among(processes, members)):
+            self._sessions |= {processes[pid].session for pid in members}
+        return members
+
+    def _among(self, processes: dict[int, _Process], members: dict[int, str]) -> dict[int, str]:
+        return {
+            pid: process.state
+            for pid, process in processes.items()
+            if process.session in self._sessions or process.parent in members
+        }
+
     def members(self) -> dict[int, str]:
-        """The processes of its group that run: pid and title. Zombies are not counted."""
-        return members_of(self.pid)
+        """Those that run: pid and title."""
+        return {pid: _title(pid) for pid, state in self.look().items() if state != "Z"}
+
+    def zombies(self) -> list[int]:
+        """Those that ended and that nobody has waited for."""
+        return [pid for pid, state in self.look().items() if state == "Z"]
 
 
-def members_of(group: int) -> dict[int, str]:
-    """The live processes of a process group: pid and title."""
-    return {pid: _title(pid) for pid, state in _states_of(group).items() if state != "Z"}
+class _Process(NamedTuple):
+    state: str
+    parent: int
+    session: int
 
 
-def zombies_of(group: int) -> list[int]:
-    """Those that ended and that nobody has waited for."""
-    return [pid for pid, state in _states_of(group).items() if state == "Z"]
-
-
-def _states_of(group: int) -> dict[int, str]:
+def _processes() -> dict[int, _Process]:
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
-                state, _parent, its_group = file.read().rpartition(")")[2].split()[:3]
-                if int(its_group) == group:
-                    found[int(entry)] = state
+                state, parent, _group, session = file.read().rpartition(")")[2].split()[:4]
+                found[int(entry)] = _Process(state, int(parent), int(session))
     return found
 
 

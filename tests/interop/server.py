@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .network import Namespace
-from .processes import Watched, await_gone, members_of, zombies_of
+from .processes import Watched, await_gone
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OCSERV = (sys.executable, "-m", "ocserv_core.cli.ocserv")
@@ -40,11 +40,11 @@ class Server:
 
     def processes(self) -> dict[int, str]:
         """All that run now: pid and title."""
-        return self._process.members()
+        return self._process.family.members()
 
     def zombies(self) -> list[int]:
         """Those that ended without being waited for."""
-        return zombies_of(self.pid)
+        return self._process.family.zombies()
 
     def pids_of(self, title: str) -> list[int]:
         """The processes of a title: ocserv-main, ocserv-sm, ocserv-nursery, ocserv-worker."""
@@ -96,7 +96,7 @@ class Server:
         self._process.send_signal(number)
         status = self._process.wait(END_WITHIN + 5)
         took = time.monotonic() - began
-        left = members_of(self.pid)
+        left = self._process.family.members()
         assert status == 0, f"main ended with {status}:\n{self.log.tail()}"
         assert took < END_WITHIN, f"the end took {took:.1f} s:\n{self.log.tail()}"
         assert not left, f"left behind: {left}"

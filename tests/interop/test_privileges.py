@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from .lab import GATEWAY4, Lab
 from .server import Server
@@ -31,6 +32,26 @@ def test_workers_see_no_file_and_no_network(lab: Lab) -> None:
     worker = server.pid_of("ocserv-worker")
     assert os.listdir(f"/proc/{worker}/root/") == []
     assert os.readlink(f"/proc/{worker}/ns/net") != os.readlink(f"/proc/{server.pid}/ns/net")
+
+
+def test_no_process_below_main_has_its_terminal_or_its_log(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.connect()
+    log = os.readlink(f"/proc/{server.pid}/fd/2")
+    for title in ("ocserv-worker", "ocserv-nursery"):
+        pid = server.pid_of(title)
+        held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in _descriptors(pid)]
+        assert log not in held
+        assert held.count("/dev/null") == 3
+    for title in ("ocserv-worker", "ocserv-nursery", "ocserv-sm"):
+        assert os.getsid(server.pid_of(title)) != os.getsid(server.pid)
+
+
+def test_a_worker_s_lines_are_written_in_its_name(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    client.disconnect()
+    server.log.wait_for(rf"^ocserv-worker\[alice\]: {re.escape(client.host.address4)} session ")
 
 
 def test_a_worker_holds_its_own_descriptors_alone(lab: Lab) -> None:

@@ -48,7 +48,7 @@ def test_a_client_that_reads_nothing_of_a_flood_does_not_delay_the_end(lab: Lab)
     server.stop()
 
 
-def test_ctrl_c_in_a_terminal_reaches_all_and_ends_all(lab: Lab) -> None:
+def test_ctrl_c_in_a_terminal_reaches_main_and_ends_all(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.connect("alice")
     os.killpg(server.pid, signal.SIGINT)

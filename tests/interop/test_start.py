@@ -11,7 +11,7 @@ import pytest
 
 from .lab import GATEWAY4, Lab, Option
 from .network import ip
-from .processes import PATIENCE, await_gone, members_of
+from .processes import PATIENCE, Family, await_gone
 from .server import OCSERV
 
 # ---- in the background
@@ -27,9 +27,11 @@ def test_in_the_background_the_command_ends_when_the_server_is_up(lab: Lab) -> N
         assert command.returncode == 0, _content(log)
         pid = int(_content(pid_file))
         assert lab.connect().host.ping(GATEWAY4)
+        family = Family(pid)
+        assert len(family.members()) == 4
         os.kill(pid, signal.SIGTERM)
         await_gone([pid], 6)
-        assert not members_of(pid)
+        assert not family.members()
         assert not os.path.exists(pid_file)
     finally:
         for left in ip("netns", "pids", lab.namespace.name).split():

@@ -1,0 +1,50 @@
+"""The log of the nursery and of each worker: they hold no terminal and no file, main writes for them."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_right
+from typing import Any
+
+from ..errors import PeerLost
+from ..ipc.channel import Channel
+from ..ipc.messages import MAX_LOG_LINE, LogLine
+from ..log import LEVELS
+
+_CUT = " ... "
+_HEAD = 300
+
+
+class LogChannel(logging.Handler):
+    """Sends each event to main. It never waits: what main does not take at once is dropped, and counted."""
+
+    def __init__(self, channel: Channel[Any]) -> None:
+        super().__init__()
+        self.channel = channel
+        """To main; a worker puts its own here before it says anything."""
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One LogLine."""
+        try:
+            if self.dropped:
+                self._send(logging.WARNING, f"{self.dropped} lines dropped, main did not take them")
+                self.dropped = 0
+            self._send(_known(record.levelno), _shortened(self.format(record)))
+        except (TimeoutError, PeerLost):
+            self.dropped += 1
+
+    def _send(self, level: int, text: str) -> None:
+        self.channel.send(LogLine(level, text), timeout=0)
+
+
+def _known(level: int) -> int:
+    """A level that main knows: the next lower one."""
+    return LEVELS[max(0, bisect_right(LEVELS, level) - 1)]
+
+
+def _shortened(text: str) -> str:
+    """What a traceback is about stands at its end."""
+    if len(text) <= MAX_LOG_LINE:
+        return text
+    return text[:_HEAD] + _CUT + text[_HEAD + len(_CUT) - MAX_LOG_LINE :]
