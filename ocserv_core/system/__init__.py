@@ -8,8 +8,7 @@
     memfd.py     sealed memfds for configuration; the shared page of counters
     sockets.py   listeners, the control socket, what a connection tells of itself
     tun.py       TUN devices by ioctl
-    netlink.py   addresses, routes, MTU of a TUN device (main only: it alone imports pyroute2)
-    rtnetlink.py the requests of netlink.py that every login needs, as bytes
+    netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 
 `StartError` is raised where the server cannot start on this machine, `StateError` for the state folder,
