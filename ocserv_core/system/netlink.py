@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import socket
 from collections.abc import Awaitable
 from typing import Any
 
@@ -72,6 +73,10 @@ class Netlink:
 
     async def remove(self, index: int) -> None:
         """Delete the device, if it is still there. Raises SystemFailure."""
+        try:
+            socket.if_indextoname(index)
+        except OSError:
+            return  # gone with its last descriptor, as it should be
         try:
             await self._ipr.link("del", index=index)
         except _netlink_error() as error:
