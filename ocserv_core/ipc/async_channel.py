@@ -77,7 +77,7 @@ class AsyncChannel(Generic[In]):
         for _, fds in self._queue:
             close_all(fds)
         self._queue.clear()
-        self._sock.close()
+        self._wire.close(self._sock)
 
     def _enqueue(self, message: Message, fds: Sequence[int]) -> None:
         if len(self._queue) >= MAX_QUEUE:

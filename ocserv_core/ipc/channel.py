@@ -71,7 +71,8 @@ class Channel(Generic[In]):
 
     def close(self) -> None:
         """Idempotent."""
-        self._sock.close()
+        if self._sock.fileno() >= 0:
+            self._wire.close(self._sock)
 
     def _receive(self, deadline: float | None) -> Received[In]:
         while True:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..errors import PeerViolation
+from .foreign import close_foreign
 from .messages import Message
 
 Handler = TypeVar("Handler")
@@ -42,7 +43,7 @@ class Gate(Generic[Handler]):
         try:
             return self._check(message, len(fds))
         except PeerViolation:
-            close_all(fds)
+            close_foreign(fds)
             raise
 
     def _check(self, message: Message, fds: int) -> Handler:
@@ -61,6 +62,6 @@ class Gate(Generic[Handler]):
 
 
 def close_all(fds: Sequence[int]) -> None:
-    """Close descriptors that nobody took."""
+    """Close descriptors that nobody took, our own or a trusted peer's."""
     for fd in fds:
         os.close(fd)

@@ -18,20 +18,20 @@ import msgspec
 
 from ..errors import PeerLost, PeerViolation
 from ..system.memfd import read_sealed, sealed_memfd
+from .foreign import ANCILLARY_SPACE, close_channel, close_foreign, descriptors_of
 from .messages import MAX_MESSAGE, Message
-from .permits import close_all
 
 In = TypeVar("In")
 
 LARGE = b"\xc1"
 MAX_LARGE = 16 * 1024 * 1024
 MAX_FDS = 8
+"""More than any message has."""
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What hostile bytes make a decoder raise: text that is no UTF-8 and nests without end have errors of their own."""
 
 _ENCODER = msgspec.msgpack.Encoder()
-_FD_BYTES = array.array("i").itemsize
 
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 """As a number: to make one of two flags costs more than to read a message."""
@@ -74,11 +74,18 @@ class Wire(Generic[In]):
                 data = self._read_large(fds)
             return Received(cast("In", self._decoder.decode(data)), fds)
         except UNDECODABLE as error:
-            close_all(fds)
+            close_foreign(fds)
             raise PeerViolation(f"undecodable message: {error}") from None
         except PeerViolation:
-            close_all(fds)
+            close_foreign(fds)
             raise
+
+    def close(self, sock: socket.socket) -> None:
+        """Close the socket, without waiting for what a peer that is not trusted has put into it."""
+        if self._accept_large:
+            sock.close()
+        else:
+            close_channel(sock)
 
     def _read_large(self, fds: list[int]) -> bytes:
         if not (self._accept_large and fds):
@@ -106,23 +113,14 @@ def _sendmsg(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
 
 def _recvmsg(sock: socket.socket) -> tuple[bytes, list[int]]:
     try:
-        data, ancillary, flags, _ = sock.recvmsg(
-            MAX_MESSAGE + 1, socket.CMSG_SPACE(MAX_FDS * _FD_BYTES), socket.MSG_CMSG_CLOEXEC
-        )
+        data, ancillary, flags, _ = sock.recvmsg(MAX_MESSAGE + 1, ANCILLARY_SPACE, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
         raise PeerLost("the peer closed its channel") from None
-    fds = [fd for level, kind, payload in ancillary for fd in _descriptors(level, kind, payload)]
-    if flags & _CUT:
-        close_all(fds)
+    fds = descriptors_of(ancillary)
+    if flags & _CUT or len(fds) > MAX_FDS:
+        close_foreign(fds)
         raise PeerViolation("a message was longer than permitted")
     if not data:
-        close_all(fds)
+        close_foreign(fds)
         raise PeerLost("the peer closed its channel")
     return data, fds
-
-
-def _descriptors(level: int, kind: int, payload: bytes) -> array.array[int]:
-    found = array.array("i")
-    if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-        found.frombytes(payload[: len(payload) - len(payload) % _FD_BYTES])
-    return found

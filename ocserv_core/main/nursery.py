@@ -17,6 +17,7 @@ import msgspec
 from ..config.worker import WorkerConfig
 from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError, SystemFailure
 from ..ipc.async_channel import AsyncChannel
+from ..ipc.foreign import close_foreign
 from ..ipc.messages import (
     Exited,
     FromNurseryToMain,
@@ -230,7 +231,7 @@ class Nurseries:
             self._events.on_spawned(nursery.generation, worker, pid)
         finally:
             if worker in self._unclaimed:
-                os.close(self._unclaimed.pop(worker))
+                close_foreign([self._unclaimed.pop(worker)])
 
     def take_pidfd(self, worker: int) -> int:
         """The pidfd of the worker that `on_spawned` just told of; the caller's from now on."""
