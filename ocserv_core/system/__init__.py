@@ -3,6 +3,7 @@
     libc.py      the few calls that Python has no name for: prctl, mount, pivot_root, capset
     process.py   this process (title, limits, parent's death) and the starting of a sibling
     isolate.py   what nursery and worker do to themselves for ever
+    landlock.py  … of which this is the kernel's part: no file, no TCP, no signal to others
     daemon.py    background, pid file, readiness for systemd
     statedir.py  the locked state folder
     memfd.py     sealed memfds for configuration; the shared page of counters

@@ -17,7 +17,7 @@ import signal
 from collections.abc import Iterable, Iterator
 
 from ..errors import StartError, SystemFailure
-from . import libc, process
+from . import landlock, libc, process
 
 _MEMORY_ALLOWANCE = 64 * 1024 * 1024
 """limit-worker-memory: what a worker may allocate beyond what its nursery had."""
@@ -164,7 +164,8 @@ def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None)
     """Close every other descriptor, and take the limits that hold for the rest of this worker's life.
 
     The standard three stay taken, by the nursery's /dev/null: what would write to them must never find a tunnel
-    there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
+    there. Where the kernel has Landlock, the worker opens nothing and signals nobody any more.
+    memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
     Raises SystemFailure.
     """
     process.close_all_fds_but({*keep_fds, 0, 1, 2})
@@ -175,5 +176,6 @@ def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None)
             process.set_limit(resource.RLIMIT_DATA, memory_baseline + _MEMORY_ALLOWANCE)
         process.set_no_new_privs()
         process.set_not_dumpable()
+        landlock.deny_all()
     except OSError as error:
         raise SystemFailure(f"a worker cannot be limited: {error.strerror}") from error

@@ -1,6 +1,6 @@
 """The system calls that Python gives no name to, as functions that raise OSError.
 
-Used by process.py and isolate.py only. Must not decide anything.
+Used by process.py, isolate.py and landlock.py only. Must not decide anything.
 """
 
 from __future__ import annotations
@@ -69,12 +69,17 @@ def detach(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH)))
 
 
+def syscall(number: int, *arguments: object) -> int:
+    """A call that the C library has no name for either; ctypes values as arguments. Raises OSError."""
+    return int(_checked(_libc.syscall(ctypes.c_long(number), *arguments)))
+
+
 def pivot_root(new_root: str, put_old: str) -> None:
     """pivot_root(2), by its number on this machine. Raises OSError (ENOSYS where the number is not known)."""
     number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(38, "pivot_root: unknown machine")
-    _checked(_libc.syscall(ctypes.c_long(number), os.fsencode(new_root), os.fsencode(put_old)))
+    syscall(number, os.fsencode(new_root), os.fsencode(put_old))
 
 
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "ppc64le": 203, "s390x": 217}

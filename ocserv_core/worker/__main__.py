@@ -4,6 +4,7 @@ forks workers from what it then is."""
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -17,12 +18,15 @@ from ..ipc.channel import Channel
 from ..ipc.messages import ConfigFault, FromMainToNursery, NurseryReady, NurseryRefused
 from ..log import LogTarget, send_log
 from ..system.isolate import enter_nursery
+from ..system.landlock import SIGNALS_SINCE, read_abi
 from ..system.memfd import read_sealed
 from ..system.process import read_state_env, set_parent_death_signal, set_title
 from .log_channel import LogChannel
 from .nursery import Nursery
 from .rehearsal import rehearse
 from .world import World, build_tls_context
+
+_log = logging.getLogger(__name__)
 
 MAX_CONFIGURATION = 64 * 1024 * 1024
 
@@ -55,9 +59,18 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.disable()
     gc.freeze()
+    _tell_landlock()
     channel.send(NurseryReady(config.generation))
     Nursery(channel, world).serve()
     return 0
+
+
+def _tell_landlock() -> None:
+    abi = read_abi()
+    if abi >= SIGNALS_SINCE:
+        _log.info("workers are confined by Landlock (ABI %d)", abi)
+    else:
+        _log.warning("Landlock of this kernel confines workers in part only, or not at all (ABI %d)", abi)
 
 
 def _load_what_would_be_loaded_late() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ocserv_core.errors import StartError
-from ocserv_core.system import isolate, libc, process
+from ocserv_core.system import isolate, landlock, libc, process
 
 from .forked import REPORT, in_child, needs_root, refusal
 
@@ -214,6 +214,96 @@ class TestWorker:
                 return str(error)
 
         assert "raise maximum limit" in in_child(climb)
+
+
+LONELY = 61234
+"""A uid that nothing else on this machine runs as: what a worker of it signals by mistake is this test's."""
+
+
+def child_of_the_same_user() -> tuple[int, socket.socket]:
+    """A process of that uid, which ends with the socket: its pid, and the socket."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        os.setresuid(LONELY, LONELY, LONELY)
+        theirs.send(b"!")
+        theirs.recv(1)
+        os._exit(0)
+    theirs.close()
+    ours.recv(1)
+    return pid, ours
+
+
+@needs_root
+@pytest.mark.skipif(landlock.read_abi() < landlock.SIGNALS_SINCE, reason="needs Landlock ABI 6")
+class TestWorkerUnderLandlock:
+    def test_signals_no_process_of_its_own_user(self, tmp_path: Path) -> None:
+        sibling, line = child_of_the_same_user()
+
+        def kill() -> Any:
+            isolate.enter_nursery(LONELY, GID, str(tmp_path))
+            allowed_before = refusal(lambda: os.kill(sibling, 0))
+            isolate.enter_worker([REPORT])
+            # Which succeeds, as kill(2) does where nobody may be signalled.
+            os.kill(-1, signal.SIGKILL)
+            return [allowed_before, refusal(lambda: os.kill(sibling, signal.SIGKILL))]
+
+        try:
+            assert in_child(kill) == ["", "PermissionError"]
+        finally:
+            line.close()
+            assert os.waitstatus_to_exitcode(os.waitpid(sibling, 0)[1]) == 0
+
+    def test_signals_itself(self, tmp_path: Path) -> None:
+        def kill() -> Any:
+            worker(tmp_path)
+            return refusal(lambda: os.kill(os.getpid(), 0))
+
+        assert in_child(kill) == ""
+
+    def test_opens_no_file_that_is_in_its_sight(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+
+        def look() -> Any:
+            isolate.enter_worker([REPORT])
+            return [
+                refusal(lambda: os.open(tmp_path / "file", os.O_RDONLY)),
+                refusal(lambda: os.open("/dev/null", os.O_WRONLY)),
+                refusal(lambda: os.mkdir(tmp_path / "folder")),
+                refusal(lambda: os.listdir("/")),
+            ]
+
+        assert in_child(look) == ["PermissionError"] * 4
+
+    def test_connects_nowhere(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as named:
+            named.bind("")
+            named.listen()
+            address, name = server.getsockname(), named.getsockname()
+
+            def connect() -> Any:
+                isolate.enter_worker([REPORT])
+                with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as local, socket.socket() as own:
+                    return [
+                        refusal(lambda: tcp.connect(address)),
+                        refusal(lambda: local.connect(name)),
+                        refusal(lambda: own.bind(("127.0.0.1", 0))),
+                    ]
+
+            assert in_child(connect) == ["PermissionError"] * 3
+
+    def test_still_uses_what_it_was_given(self, tmp_path: Path) -> None:
+        ours, given = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def use() -> Any:
+            baseline = nursery(tmp_path)
+            isolate.enter_worker([REPORT, given.fileno()], memory_baseline=baseline)
+            given.send(b"hello")
+
+        with ours, given:
+            in_child(use)
+            assert ours.recv(10) == b"hello"
 
 
 def read_memory(pid: int, address: int) -> str:
