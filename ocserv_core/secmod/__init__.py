@@ -7,6 +7,7 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     keys.py           the private keys: sign, decrypt
     composition.py    which back ends a login must satisfy
     conversation.py   logins in progress: rounds, deadlines
+    parking.py        which of them wait for their user, and how many of one address may
     requests.py       the permits and answers of one worker
     sessions.py       opening, closing, revoking logical sessions
     store.py          the table of sessions on disk

@@ -1,20 +1,24 @@
 """Logins in progress. A back end runs as a task that is parked while the user is asked; this file owns rounds,
 deadlines and the public handle (`webvpncontext`) by which a login goes on, also from another connection of the
-same address."""
+same address. A worker gets one reply to one question: a login that ends between two questions ends in silence, and
+its next question is answered with AuthLost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from ..errors import PeerViolation
 from ..ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt
 from ..model import Identity
 from ..plugin.backends import Denied, Login, Prompt
 from .composition import Composition, Method, merge
+from .parking import Parking, orphan_deadline
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +35,16 @@ Failed = Callable[[Login], None]
 
 @dataclass(slots=True)
 class Conversation:
-    """One login: its back end's task, and whoever waits for its next reply."""
+    """One login: its back end's task, and the worker that asked last (`asker`). `asked` is whether it still waits for
+    its reply; `limit` ends the login at its deadline."""
 
     handle: str
     login: Login
-    reply: Reply
+    asker: Reply
+    on_park: Callable[[Conversation], None]
+    deadline: float
+    limit: asyncio.Timeout
+    asked: bool = True
     task: asyncio.Task[None] | None = None
     answer: asyncio.Future[str] | None = None
     rounds: int = 0
@@ -54,18 +63,47 @@ class Conversation:
         if self.rounds > 1 and not prompt.again:
             self.counter += 1
         self.answer = asyncio.get_running_loop().create_future()
-        self.reply(AuthPrompt(self.handle, prompt.text, self.counter, prompt.secret))
+        self.on_park(self)
+        self.say(AuthPrompt(self.handle, prompt.text, self.counter, prompt.secret))
         return await self.answer
+
+    def say(self, reply: AuthPrompt | AuthGranted | AuthDenied) -> None:
+        """Reply to the worker that asked. Nothing is said to one that has its reply: it would take it for the answer
+        to something else."""
+        if self.asked:
+            self.asked = False
+            self.asker(reply)
+
+    def go_on(self, answer: str, asker: Reply) -> None:
+        """The user's answer to the question that it is parked with. PeerViolation where it is not parked."""
+        if self.answer is None or self.answer.done():
+            raise PeerViolation("an answer to a login that asks nothing")
+        self.asker, self.asked = asker, True
+        self.live_until(self.deadline)
+        self.answer.set_result(answer)
+
+    def live_until(self, when: float) -> None:
+        """Loop time at which it ends if it has not ended by itself."""
+        with contextlib.suppress(RuntimeError):  # it is ending already
+            self.limit.reschedule(when)
+
+    def end(self) -> None:
+        """In silence."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Conversations:
     """All logins in progress, by handle."""
 
-    def __init__(self, new_handle: Callable[[], str], grant: Grant, failed: Failed) -> None:
+    def __init__(
+        self, new_handle: Callable[[], str], grant: Grant, failed: Failed, parking: Parking | None = None
+    ) -> None:
         self._new_handle = new_handle
         self._grant = grant
         self._failed = failed
         self._by_handle: dict[str, Conversation] = {}
+        self._parking = Parking() if parking is None else parking
 
     def __len__(self) -> int:
         return len(self._by_handle)
@@ -78,11 +116,14 @@ class Conversations:
             _log.warning("login of '%s' refused: %d logins are in progress", login.username, len(self._by_handle))
             reply(AuthDenied("The server is busy, please try again later."))
             return None
-        conversation = Conversation(self._new_handle(), login, reply)
+        when = asyncio.get_running_loop().time() + deadline
+        conversation = Conversation(
+            self._new_handle(), login, reply, on_park=self._on_park, deadline=when, limit=asyncio.timeout_at(when)
+        )
         self._by_handle[conversation.handle] = conversation
-        conversation.task = asyncio.create_task(self._run(conversation, composition, method, deadline))
+        conversation.task = asyncio.create_task(self._run(conversation, composition, method))
         # Not in `_run`: a task that is cancelled before its first step runs none of its code.
-        conversation.task.add_done_callback(lambda _task: self._by_handle.pop(conversation.handle, None))
+        conversation.task.add_done_callback(lambda _task: self._forget(conversation.handle))
         return conversation
 
     def answer(self, handle: str, remote_ip: str, answer: str, reply: Reply) -> Conversation | None:
@@ -91,41 +132,57 @@ class Conversations:
         if conversation is None or not conversation.parked or conversation.login.remote_ip != remote_ip:
             reply(AuthLost())
             return None
-        assert conversation.answer is not None
-        conversation.reply = reply
-        conversation.answer.set_result(answer)
+        self._parking.leave(handle)
+        conversation.go_on(answer, reply)
         return conversation
 
     def abandon(self, conversation: Conversation, reply: Reply) -> None:
-        """The worker that hears by `reply` is gone. A parked login may still go on from another connection, one
-        that went on already is not its any more; else it ends."""
-        if conversation.reply == reply and not conversation.parked and conversation.task is not None:
-            conversation.task.cancel()
+        """The worker that hears by `reply` is gone. A parked login may still go on from another connection, for a
+        while; one that went on already is not its any more; else it ends."""
+        if conversation.asker != reply:
+            return
+        if conversation.parked:
+            conversation.live_until(orphan_deadline(conversation.deadline, asyncio.get_running_loop().time()))
+        else:
+            conversation.end()
 
     def give_up(self, conversation: Conversation, reply: Reply) -> None:
         """The worker that hears by `reply` begins another login: this one ends, parked or not."""
-        if conversation.reply == reply and conversation.task is not None:
-            conversation.task.cancel()
+        if conversation.asker == reply:
+            conversation.end()
 
     def cancel_all(self) -> None:
         """At the end of the process."""
         for conversation in list(self._by_handle.values()):
-            if conversation.task is not None:
-                conversation.task.cancel()
+            conversation.end()
 
-    async def _run(self, conversation: Conversation, composition: Composition, method: Method, deadline: float) -> None:
+    def _on_park(self, conversation: Conversation) -> None:
+        fallen = self._by_handle.get(self._parking.park(conversation.handle, conversation.login.remote_ip) or "")
+        if fallen is not None:
+            ip = fallen.login.remote_ip
+            _log.warning("the login of '%s' is dropped: too many of %s wait", fallen.login.username, ip)
+            fallen.end()
+
+    def _forget(self, handle: str) -> None:
+        self._parking.leave(handle)
+        self._by_handle.pop(handle, None)
+
+    async def _run(self, conversation: Conversation, composition: Composition, method: Method) -> None:
         login = conversation.login
         try:
-            async with asyncio.timeout(deadline):
+            async with conversation.limit:
                 identity = await self._authenticate(conversation, composition, method)
-            conversation.reply(await self._grant(login, method, identity))
+            conversation.say(await self._grant(login, method, identity))
         except Denied as denial:
             _log.info("login of '%s' from %s failed: %s", login.username, login.remote_ip, _flat(denial))
             self._failed(login)
-            conversation.reply(AuthDenied(str(denial)))
+            conversation.say(AuthDenied(str(denial)))
         except TimeoutError:
             _log.info("login of '%s' from %s was not finished in time", login.username, login.remote_ip)
-            conversation.reply(AuthDenied("The login took too long."))
+            conversation.say(AuthDenied("The login took too long."))
+        except Exception:  # noqa: BLE001 (the top of a task: its worker waits for a reply)
+            _log.exception("the login of '%s' from %s failed by a fault of ours", login.username, login.remote_ip)
+            conversation.say(AuthDenied("Login failed."))
 
     async def _authenticate(self, conversation: Conversation, composition: Composition, method: Method) -> Identity:
         login = conversation.login
@@ -142,10 +199,11 @@ class Conversations:
 
 
 def _checked(identity: object) -> Identity:
-    """What a back end returned, of the types that a store and a channel can carry. TypeError, ValidationError."""
+    """What a back end returned, such as a store and a channel can carry. TypeError, ValidationError, and what an
+    encoder raises (a number of more than 64 bits, half a character)."""
     if not isinstance(identity, Identity):
         raise TypeError(f"it returned {identity!r}, which is no Identity")
-    return msgspec.convert(msgspec.to_builtins(identity), Identity)
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(identity), type=Identity)
 
 
 def _flat(denial: Denied) -> str:

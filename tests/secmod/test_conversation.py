@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 import pytest
 
 from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt, Message
 from ocserv_core.model import Cookie, Identity, SessionId
 from ocserv_core.plugin import Login
-from ocserv_core.secmod import conversation
+from ocserv_core.secmod import conversation, parking
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import MAX_ROUNDS, Conversation, Conversations
+from ocserv_core.secmod.parking import MAX_PARKED, Parking
 from tests.loop import on_loop, turn, until
 
 from .backends import Backend, Rounds, broken, compose, for_ever, login, one_password, thinking, two_questions
@@ -24,14 +26,17 @@ GRANTED = AuthGranted(SessionId("sid"), Cookie("cookie"), "alice", "")
 class Desk:
     """The table of logins, and a worker that hears the replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, parked: int = MAX_PARKED) -> None:
         handles = (f"handle-{number}" for number in itertools.count(1))
-        self.logins = Conversations(handles.__next__, self._grant, self.failed)
+        self.logins = Conversations(handles.__next__, self._grant, self.failed, Parking(parked))
+        self.grant_fault: Exception | None = None
         self.granted: list[Identity] = []
         self.failures: list[Login] = []
         self.heard: list[Message] = []
 
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
+        if self.grant_fault is not None:
+            raise self.grant_fault
         self.granted.append(identity)
         return GRANTED
 
@@ -122,14 +127,101 @@ def test_so_many_questions_and_no_more() -> None:
     on_loop(dialogue())
 
 
-def test_a_login_that_is_not_finished_in_time_is_denied() -> None:
+def test_a_back_end_that_is_not_ready_in_time_is_a_denial() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(thinking(asyncio.Event()), deadline=0.05)
+        await desk.hear()
+        assert await desk.answer("x") == AuthDenied("The login took too long.")
+        await turn()
+        assert len(desk.logins) == 0
+
+    on_loop(dialogue())
+
+
+def test_a_user_who_is_not_ready_in_time_hears_it_when_asking_next() -> None:
     async def dialogue() -> None:
         desk = Desk()
         desk.start(one_password, deadline=0.01)
         await desk.hear()
-        assert await desk.hear() == AuthDenied("The login took too long.")
-        await turn()
-        assert len(desk.logins) == 0
+        await until(lambda: len(desk.logins) == 0)
+        assert desk.heard == []
+        assert await desk.answer("right") == AuthLost()
+
+    on_loop(dialogue())
+
+
+def test_a_grant_that_fails_is_a_denial_not_silence(caplog: pytest.LogCaptureFixture) -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.grant_fault = OverflowError("a fault of ours")
+        desk.start(one_password)
+        await desk.hear()
+        assert await desk.answer("right") == AuthDenied("Login failed.")
+
+    on_loop(dialogue())
+    assert "a fault of ours" in caplog.text
+
+
+# ---- who fills the table
+
+
+def test_of_one_address_so_many_wait_and_the_oldest_falls_out() -> None:
+    async def dialogue() -> None:
+        desk = Desk(parked=2)
+        for number in range(3):
+            desk.start(one_password)
+            assert await desk.hear() == AuthPrompt(f"handle-{number + 1}", "Password:")
+        await until(lambda: len(desk.logins) == 2)
+        assert await desk.answer("right", handle="handle-1") == AuthLost()
+        assert await desk.answer("right", handle="handle-2") == GRANTED
+        desk.logins.cancel_all()
+
+    on_loop(dialogue())
+
+
+def test_a_login_that_is_answered_waits_no_more() -> None:
+    async def dialogue() -> None:
+        desk, stop = Desk(parked=1), asyncio.Event()
+        desk.start(thinking(stop))
+        await desk.hear()
+        desk.logins.answer("handle-1", HERE, "x", desk.heard.append)
+        desk.start(one_password)
+        await desk.hear()
+        stop.set()
+        assert await desk.hear() == GRANTED
+        desk.logins.cancel_all()
+
+    on_loop(dialogue())
+
+
+def test_a_parked_login_outlives_its_connection_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "ORPHAN_LIFE", 0.01)
+
+    async def dialogue() -> None:
+        desk = Desk()
+        begun = desk.start(one_password)
+        await desk.hear()
+        assert begun is not None
+        desk.logins.abandon(begun, begun.asker)
+        await until(lambda: len(desk.logins) == 0)
+        assert desk.heard == []
+
+    on_loop(dialogue())
+
+
+def test_whoever_goes_on_with_it_has_all_of_its_time_again() -> None:
+    async def dialogue() -> None:
+        desk, stop = Desk(), asyncio.Event()
+        begun = desk.start(thinking(stop), deadline=100.0)
+        await desk.hear()
+        assert begun is not None
+        desk.logins.abandon(begun, begun.asker)
+        assert (begun.limit.when() or 0.0) < begun.deadline
+        desk.logins.answer("handle-1", HERE, "x", desk.heard.append)
+        assert begun.limit.when() == begun.deadline
+        stop.set()
+        assert await desk.hear() == GRANTED
 
     on_loop(dialogue())
 
@@ -241,7 +333,7 @@ def test_the_worker_that_began_a_login_cannot_end_it_for_the_one_that_goes_on() 
         begun = desk.start(thinking(stop))
         await desk.hear()
         assert begun is not None
-        first = begun.reply
+        first = begun.asker
         second: list[Message] = []
         desk.logins.answer("handle-1", HERE, "x", second.append)
         await turn()
@@ -267,7 +359,12 @@ def test_there_are_so_many_logins_and_no_more(monkeypatch: pytest.MonkeyPatch) -
     on_loop(dialogue())
 
 
-@pytest.mark.parametrize("returned", [None, "alice", Identity("alice", attributes={"a": {1}})])  # type: ignore[dict-item]  # a plugin's
+NO_SET: Any = {"a": {1}}
+
+
+@pytest.mark.parametrize(
+    "returned", [None, "alice", Identity("alice", attributes=NO_SET), Identity("alice", attributes={"a": 2**70})]
+)
 def test_what_is_no_identity_is_a_denial_not_silence(returned: object) -> None:
     async def careless(_login: Login, _ask: object) -> Identity:
         return returned  # type: ignore[return-value]  # what is tested
