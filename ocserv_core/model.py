@@ -115,8 +115,13 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
     ipv6: AddressPair | None = None
 
 
+MAX_TRAFFIC = 2**62
+"""Where sums of traffic stop: no message and no store can carry what does not fit into 64 bits."""
+
+
 class Traffic(msgspec.Struct, frozen=True, array_like=True):
-    """Bytes and packets inside the tunnel since it was opened. rx is from the client, tx to the client."""
+    """Bytes and packets inside the tunnel since it was opened. rx is from the client, tx to the client. A sum ends at
+    MAX_TRAFFIC."""
 
     rx_bytes: int = 0
     tx_bytes: int = 0
@@ -125,8 +130,8 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(
-            self.rx_bytes + other.rx_bytes,
-            self.tx_bytes + other.tx_bytes,
-            self.rx_packets + other.rx_packets,
-            self.tx_packets + other.tx_packets,
+            min(self.rx_bytes + other.rx_bytes, MAX_TRAFFIC),
+            min(self.tx_bytes + other.tx_bytes, MAX_TRAFFIC),
+            min(self.rx_packets + other.rx_packets, MAX_TRAFFIC),
+            min(self.tx_packets + other.tx_packets, MAX_TRAFFIC),
         )

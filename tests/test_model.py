@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ocserv_core.model import DisconnectReason, Endpoint, Identity, SessionId, Traffic, short
+from ocserv_core.model import MAX_TRAFFIC, DisconnectReason, Endpoint, Identity, SessionId, Traffic, short
 
 
 @pytest.mark.parametrize("reason", DisconnectReason)
@@ -20,6 +20,11 @@ def test_an_endpoint_is_written_as_in_a_url(ip: str, text: str) -> None:
 
 def test_traffic_adds_up() -> None:
     assert Traffic(1, 2, 3, 4) + Traffic(10, 20, 30, 40) == Traffic(11, 22, 33, 44)
+
+
+def test_traffic_adds_up_to_what_64_bits_can_hold_and_no_further() -> None:
+    most = Traffic(*[MAX_TRAFFIC] * 4)
+    assert most + most == most
 
 
 def test_a_session_is_shown_by_its_beginning() -> None:

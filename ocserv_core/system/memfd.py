@@ -20,6 +20,9 @@ PAGE_SIZE = 4096
 COUNTERS = struct.Struct("=QQQQ")
 """At offset 0 of the page, native byte order: rx_bytes, tx_bytes, rx_packets, tx_packets (as in Traffic)."""
 
+MAX_COUNTER = 2**56
+"""64 PiB: decades of 100 Gbit/s, and far enough below 64 bits that sums stay there."""
+
 _SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _ALL_SEALS = _SIZE_SEALS | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -70,5 +73,8 @@ def map_page(fd: int, *, writable: bool) -> mmap.mmap:
 
 
 def read_traffic(page: mmap.mmap) -> Traffic:
-    """The counters as they stand. Each of the four is whole; together they may be one packet apart."""
-    return Traffic(*COUNTERS.unpack_from(page))
+    """The counters as they stand. Each of the four is whole; together they may be one packet apart.
+
+    The page is written by a worker and may hold anything: no counter is believed beyond MAX_COUNTER.
+    """
+    return Traffic(*(min(counter, MAX_COUNTER) for counter in COUNTERS.unpack_from(page)))

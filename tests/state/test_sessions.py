@@ -247,6 +247,13 @@ class TestClose:
         opened(table, worker=2)
         assert closed(table, worker=2, traffic=Traffic(10, 20, 30, 40)).session.totals == Traffic(11, 22, 33, 44)
 
+    def test_whatever_workers_count_the_totals_can_be_stored(self, table: SessionTable) -> None:
+        for worker in range(200):
+            opened(table, worker=worker)
+            closed(table, worker=worker, traffic=Traffic(*[2**56] * 4))
+        session = table.get(SID)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(session), type=Session) == session
+
     def test_the_workers_word_goes_before_not_knowing(self, table: SessionTable) -> None:
         opened(table)
         table.note_word(SID, 1, R.USER)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from ocserv_core.errors import PeerViolation
 from ocserv_core.model import Traffic
-from ocserv_core.system.memfd import COUNTERS, PAGE_SIZE, map_page, read_sealed, read_traffic, sealed_memfd, shared_page
+from ocserv_core.system.memfd import (
+    COUNTERS,
+    MAX_COUNTER,
+    PAGE_SIZE,
+    map_page,
+    read_sealed,
+    read_traffic,
+    sealed_memfd,
+    shared_page,
+)
 
 
 @given(st.binary(max_size=9000))
@@ -70,8 +79,15 @@ class TestPage:
     def test_what_one_side_counts_the_other_reads(self) -> None:
         fd = shared_page()
         with map_page(fd, writable=True) as worker, map_page(fd, writable=False) as main:
-            COUNTERS.pack_into(worker, 0, 1, 2, 3, 2**64 - 1)
-            assert read_traffic(main) == Traffic(1, 2, 3, 2**64 - 1)
+            COUNTERS.pack_into(worker, 0, 1, 2, 3, MAX_COUNTER)
+            assert read_traffic(main) == Traffic(1, 2, 3, MAX_COUNTER)
+        os.close(fd)
+
+    def test_what_no_client_can_have_sent_is_not_believed(self) -> None:
+        fd = shared_page()
+        with map_page(fd, writable=True) as page:
+            page[:] = b"\xff" * PAGE_SIZE
+            assert read_traffic(page) == Traffic(*[MAX_COUNTER] * 4)
         os.close(fd)
 
     def test_main_maps_it_for_reading_only(self) -> None:
