@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections import deque
@@ -10,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
 from ..errors import PeerLost, PeerViolation
+from .foreign import close_foreign
 from .messages import Message
 from .permits import close_all
-from .wire import In, Wire
+from .wire import In, Received, Wire
+
+_log = logging.getLogger(__name__)
 
 BUDGET = 32
 """Messages taken from one peer before the loop turns to the others."""
@@ -20,10 +24,17 @@ BUDGET = 32
 MAX_QUEUE = 4096
 """Messages queued for a peer that does not read; one more and it counts as lost."""
 
+MAX_DRAIN = 1024
+"""Messages of a peer's last words: more than its socket holds, but one that lives could go on for ever."""
+
 
 class AsyncChannel(Generic[In]):
     """Calls `on_message(message, fds)` for each message and `on_end(error)` once, at the end of the peer or for
-    its violation. `on_message` may raise PeerViolation, which ends the peer likewise."""
+    its violation. `on_message` may raise PeerViolation, which ends the peer likewise.
+
+    Any other error of it is a bug that the peer has found: it is logged with its traceback and ends the peer too.
+    `on_message` takes the descriptors that it keeps out of the list, so that the others can be closed then.
+    """
 
     def __init__(
         self,
@@ -63,10 +74,9 @@ class AsyncChannel(Generic[In]):
         except PeerLost as error:
             self._loop.call_soon(self._end, error)
 
-    def drain(self) -> None:
-        """Handle everything that the peer has sent so far, now."""
-        while not self.closed and self._take(BUDGET):
-            pass
+    def drain(self, limit: int = MAX_DRAIN) -> None:
+        """Handle what the peer has sent so far, now: at most `limit` messages."""
+        self._take(limit)
 
     def close(self) -> None:
         """Idempotent; `on_end` is not called."""
@@ -102,20 +112,28 @@ class AsyncChannel(Generic[In]):
     def _on_readable(self) -> None:
         self._take(BUDGET)
 
-    def _take(self, budget: int) -> bool:
-        """Handle up to `budget` messages; False when there is none left."""
+    def _take(self, budget: int) -> None:
+        """Handle up to `budget` messages."""
         try:
             for _ in range(budget):
                 if self.closed:
-                    return False
-                received = self._wire.receive(self._sock)
-                self._on_message(received.message, received.fds)
+                    return
+                self._handle(self._wire.receive(self._sock))
         except BlockingIOError:
-            return False
+            return
         except (PeerLost, PeerViolation) as error:
             self._end(error)
-            return False
-        return True
+
+    def _handle(self, received: Received[In]) -> None:
+        try:
+            self._on_message(received.message, received.fds)
+        except (PeerLost, PeerViolation):
+            raise
+        except Exception as error:
+            name = type(received.message).__name__
+            _log.exception("%s could not be handled", name)
+            close_foreign(received.fds)
+            raise PeerViolation(f"{name} could not be handled ({type(error).__name__})") from error
 
     def _end(self, error: PeerLost | PeerViolation) -> None:
         if not self.closed:

@@ -111,7 +111,7 @@ class Nursery:
             self.ready.set_exception(ConfigErrors(faults))
 
     def _on_spawned(self, message: Spawned, fds: list[int]) -> None:
-        self._owner.on_spawned(self, message.worker, message.pid, fds[0])
+        self._owner.on_spawned(self, message.worker, message.pid, fds.pop())
 
     def _on_spawn_failed(self, message: SpawnFailed, _fds: list[int]) -> None:
         self.workers -= 1

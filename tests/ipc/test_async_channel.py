@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ocserv_core.errors import PeerLost, PeerViolation
+from ocserv_core.errors import PeerLost, PeerViolation, SystemFailure
 from ocserv_core.ipc import async_channel
 from ocserv_core.ipc.async_channel import BUDGET, AsyncChannel
 from ocserv_core.ipc.channel import Channel
@@ -29,13 +29,17 @@ class Ends:
         self.heard: list[int] = []
         self.ends: list[PeerLost | PeerViolation] = []
         self.refuse_from = 10**9
+        self.fails_at = -1
+        self.fault: Exception = KeyError("a bug")
         self.main = AsyncChannel[FromWorkerToMain](
             main, FromWorkerToMain, trusted=False, on_message=self._on_message, on_end=self.ends.append
         )
 
     def _on_message(self, message: FromWorkerToMain, fds: list[int]) -> None:
-        close_all(fds)
         assert isinstance(message, TunMtu)
+        if message.mtu == self.fails_at:
+            raise self.fault
+        close_all(fds)
         if message.mtu >= self.refuse_from:
             raise PeerViolation("enough")
         self.heard.append(message.mtu)
@@ -108,6 +112,15 @@ def test_drain_hears_all_that_was_said() -> None:
     on_loop(test)
 
 
+def test_drain_of_a_peer_that_goes_on_and_on_ends() -> None:
+    async def test(ends: Ends) -> None:
+        ends.speak(*range(8))
+        ends.main.drain(5)
+        assert ends.heard == [0, 1, 2, 3, 4]
+
+    on_loop(test)
+
+
 def test_drain_hears_the_last_words_and_then_the_end() -> None:
     async def test(ends: Ends) -> None:
         ends.speak(1)
@@ -158,6 +171,33 @@ def test_a_violation_ends_the_peer_and_what_it_says_after_is_not_heard() -> None
         assert (ends.heard, str(ends.ends[0]), ends.main.closed) == ([1], "enough", True)
 
     on_loop(test)
+
+
+@pytest.mark.parametrize("fault", [KeyError("a bug"), BlockingIOError("a bug"), SystemFailure("a bug")])
+def test_a_bug_that_a_message_finds_ends_its_peer_and_is_told(
+    fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(ends: Ends) -> None:
+        ends.fails_at, ends.fault = 2, fault
+        ends.speak(1, 2, 3)
+        await until(lambda: ends.ends)
+        assert (ends.heard, ends.main.closed) == ([1], True)
+        assert str(ends.ends[0]) == f"TunMtu could not be handled ({type(fault).__name__})"
+
+    on_loop(test)
+    assert "Traceback" in caplog.text
+    assert "a bug" in caplog.text
+
+
+def test_a_bug_leaves_no_descriptor_open() -> None:
+    async def test(ends: Ends) -> None:
+        fd = some_descriptor()
+        ends.fails_at = 1
+        ends.worker.send(TunMtu(1), [fd, fd])
+        os.close(fd)
+        await until(lambda: ends.ends)
+
+    on_loop(test)  # counts
 
 
 @pytest.mark.parametrize("datagram", [b"\xff", b"\x91\xa7Nothing", b"\xc1"])
