@@ -210,6 +210,7 @@ long oc_open(struct oc_half *h, const uint8_t *record, size_t n, uint8_t *plain,
 #define OC_EVENT_CLOSED ...
 #define OC_EVENT_VIOLATION ...
 #define OC_EVENT_TUN_LOST ...
+#define OC_MEMORY_SIZE ...
 struct oc_pump {
     struct oc_half read, write;
     size_t mtu;
@@ -218,6 +219,7 @@ struct oc_pump {
     uint8_t frame_type;
     uint8_t *frame;
     size_t frame_size;
+    void *memory;
     int ready_fd, clean, fault, tun_errno;
     ...;
 };

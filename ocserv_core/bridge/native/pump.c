@@ -10,7 +10,6 @@
 
 /* After so many seconds without a packet the buffers' pages go back to the kernel. */
 #define COOL_AFTER 1.0
-#define MEMORY_SIZE (OC_IN_SIZE + OC_PLAIN_SIZE + OC_PACKET_SIZE + OC_OUT_SIZE)
 
 /* ---- ends ------------------------------------------------------------------------------------------------------ */
 
@@ -58,7 +57,7 @@ static int idle(const struct oc_pump *p)
 
 static void cool(struct oc_pump *p)
 {
-	madvise(p->memory, MEMORY_SIZE, MADV_DONTNEED);
+	madvise(p->memory, OC_MEMORY_SIZE, MADV_DONTNEED);
 	p->warm = 0;
 }
 
@@ -205,7 +204,7 @@ static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_t
 
 static int allocate(struct oc_pump *p)
 {
-	uint8_t *at = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = mmap(NULL, OC_MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (at == MAP_FAILED)
 		return -1;
@@ -254,6 +253,6 @@ void oc_pump_close(struct oc_pump *p)
 {
 	oc_half_close(&p->read);
 	oc_half_close(&p->write);
-	munmap(p->memory, MEMORY_SIZE);
+	munmap(p->memory, OC_MEMORY_SIZE);
 	free(p);
 }

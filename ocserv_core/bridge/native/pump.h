@@ -49,6 +49,8 @@ struct oc_buffer {
 	size_t size, start, end;
 };
 
+#define OC_MEMORY_SIZE (OC_IN_SIZE + OC_PLAIN_SIZE + OC_PACKET_SIZE + OC_OUT_SIZE)
+
 struct oc_pump {
 	int fd, tun;
 	size_t mtu;
