@@ -5,6 +5,7 @@ subreaper, and another takes its place."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 import os
@@ -34,11 +35,15 @@ from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
 from .kinship import check_forked
+from .tasks import Tasks
 from .voices import Voice
 
 _log = logging.getLogger(__name__)
 
 READY_TIMEOUT = 30.0
+ANSWER_TIMEOUT = 10.0
+"""Seconds without an answer to a Spawn after which a nursery counts as dead."""
+
 RESTART_DELAY = 1.0
 """Seconds before a nursery that dies at once is started again."""
 
@@ -66,18 +71,9 @@ class Nursery:
         self._owner = owner
         self._voice = Voice("nursery")
         self._gate = Gate(self.PERMITS, NurseryPhase.STARTING)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
-        try:
-            self.child: Child = spawn_module(
-                "ocserv_core.worker",
-                {"main": theirs.fileno(), "config": state},
-                environment=environment,
-                arguments=arguments,
-            )
-        finally:
-            theirs.close()
-            os.close(state)
+        self._unanswered: set[int] = set()
+        self._watchdog: asyncio.TimerHandle | None = None
+        self.child, ours = _start(config, arguments, environment)
         self.channel = AsyncChannel[FromNurseryToMain](
             ours, FromNurseryToMain, trusted=False, on_message=self._on_message, on_end=self._on_end
         )
@@ -90,8 +86,17 @@ class Nursery:
         except TimeoutError:
             raise StartError("the nursery did not become ready in time") from None
 
+    def ask_spawn(self, message: Spawn, fds: list[int]) -> None:
+        """Have a worker forked."""
+        self.workers += 1
+        self._unanswered.add(message.worker)
+        if self._watchdog is None:
+            self._watch()
+        self.channel.send(message, fds)
+
     async def stop(self, timeout: float) -> None:
         """Close the channel, which ends it; its workers go on."""
+        self._unwatch()
         self.channel.close()
         await end_child(self.child.pid, timeout)
 
@@ -112,10 +117,12 @@ class Nursery:
 
     def _on_spawned(self, message: Spawned, fds: list[int]) -> None:
         self._owner.on_spawned(self, message.worker, message.pid, fds.pop())
+        self._on_answer(message.worker)
 
     def _on_spawn_failed(self, message: SpawnFailed, _fds: list[int]) -> None:
         self.workers -= 1
         self._owner.on_spawn_failed(self, message.worker, message.error)
+        self._on_answer(message.worker)
 
     def _on_exited(self, message: Exited, _fds: list[int]) -> None:
         self.workers -= 1
@@ -124,7 +131,31 @@ class Nursery:
     def _on_log_line(self, message: LogLine, _fds: list[int]) -> None:
         self._voice.say(message)
 
+    def _on_answer(self, worker: int) -> None:
+        self._unanswered.discard(worker)
+        self._watch()
+
+    def _watch(self) -> None:
+        """As long as it answers anything it lives, however many it was asked for at once."""
+        self._unwatch()
+        if self._unanswered:
+            self._watchdog = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self._on_silence)
+
+    def _unwatch(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def _on_silence(self) -> None:
+        self._watchdog = None
+        # It may have answered while main itself was held up.
+        self.channel.drain()
+        if self._watchdog is None and self._unanswered and not self.channel.closed:
+            self.channel.close()
+            self._on_end(PeerLost(f"it did not answer within {ANSWER_TIMEOUT:.0f} s"))
+
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
+        self._unwatch()
         if not self.ready.done():
             self.ready.set_exception(StartError(f"the nursery ended before it was ready: {error}"))
             return
@@ -138,6 +169,21 @@ class Nursery:
         Exited: Permit(_on_exited, _READY),
         LogLine: Permit(_on_log_line),
     }
+
+
+def _start(config: WorkerConfig, arguments: list[str], environment: Mapping[str, str]) -> tuple[Child, socket.socket]:
+    """A new process, and our end of its channel. SystemFailure, OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.ExitStack() as stack, theirs:
+        stack.callback(ours.close)
+        state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
+        try:
+            fds = {"main": theirs.fileno(), "config": state}
+            child = spawn_module("ocserv_core.worker", fds, environment=environment, arguments=arguments)
+        finally:
+            os.close(state)
+        stack.pop_all()
+    return child, ours
 
 
 class NurseryEvents(Protocol):
@@ -167,7 +213,7 @@ class Nurseries:
         self._unclaimed: dict[int, int] = {}
         self._current: Nursery | None = None
         self._restarting: asyncio.Task[None] | None = None
-        self._retiring: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
         self._stopping = False
 
     @property
@@ -185,7 +231,7 @@ class Nurseries:
         nursery = Nursery(config, self._arguments, self._environment, self)
         try:
             await nursery.wait_ready()
-        except (ConfigErrors, StartError):
+        except (ConfigErrors, StartError, asyncio.CancelledError):
             await nursery.stop(1.0)
             raise
         return nursery
@@ -196,13 +242,12 @@ class Nurseries:
         self._all[nursery.generation] = nursery
         self._current = nursery
         if superseded is not None and not superseded.workers:
-            self._retiring = asyncio.create_task(self.retire(superseded.generation))
+            self._tasks.start(self.retire(superseded.generation))
 
     def spawn(self, message: Spawn, fds: list[int]) -> None:
         """Ask the current nursery for a worker."""
         assert self._current is not None
-        self._current.workers += 1
-        self._current.channel.send(message, fds)
+        self._current.ask_spawn(message, fds)
 
     async def retire(self, generation: int) -> None:
         """End an old nursery whose last worker is gone."""
@@ -214,12 +259,16 @@ class Nurseries:
     async def stop(self, timeout: float) -> None:
         """End all of them."""
         self._stopping = True
-        if self._restarting is not None:
-            self._restarting.cancel()
         nurseries = list(self._all.values())
         self._all.clear()
         self._current = None
-        await asyncio.gather(*(nursery.stop(timeout) for nursery in nurseries))
+        await asyncio.gather(*(nursery.stop(timeout) for nursery in nurseries), self._stop_restarting())
+
+    async def _stop_restarting(self) -> None:
+        """The one that is being started ends too."""
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.wait([self._restarting])
 
     # ---- news
 
@@ -255,7 +304,7 @@ class Nurseries:
             self._current = None
             self._restarting = asyncio.create_task(self._replace(nursery))
         else:
-            self._restarting = asyncio.create_task(self._bury(nursery))
+            self._tasks.start(self._bury(nursery))
 
     async def _bury(self, nursery: Nursery) -> None:
         await end_child(nursery.child.pid, 1.0)
@@ -271,7 +320,7 @@ class Nurseries:
                 else:
                     # A reload was quicker, with a newer configuration.
                     await nursery.stop(1.0)
-            except (ConfigErrors, StartError, SystemFailure) as error:
+            except (ConfigErrors, StartError, SystemFailure, OSError) as error:
                 _log.critical("no new nursery can be started, no client can connect: %s", error)
                 await asyncio.sleep(RESTART_DELAY)
 

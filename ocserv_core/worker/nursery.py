@@ -58,7 +58,6 @@ class Nursery:
         if pid == 0:
             self._become_worker(spawn, fds)
         close_all(fds)
-        self._children.add(pid)
         self._tell_spawned(spawn, pid)
 
     def _tell_spawned(self, spawn: Spawn, pid: int) -> None:
@@ -67,8 +66,10 @@ class Nursery:
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             self._channel.send(SpawnFailed(spawn.worker, f"pidfd_open: {error.strerror}"))
             return
+        self._children.add(pid)
         try:
             self._channel.send(Spawned(spawn.worker, pid), [pidfd])
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -14,12 +15,14 @@ import msgspec
 import pytest
 
 from ocserv_core.config.worker import WorkerConfig, build_worker_config
-from ocserv_core.errors import ConfigErrors
-from ocserv_core.ipc.messages import Spawn
+from ocserv_core.errors import ConfigErrors, PeerViolation, SystemFailure
+from ocserv_core.ipc.messages import Message, NurseryReady, NurseryRefused, Spawn, Spawned
+from ocserv_core.main import nursery as nursery_module
 from ocserv_core.main.configuration import read_contents
 from ocserv_core.main.nursery import Nurseries, check_worker_config
 from ocserv_core.model import Endpoint
 from ocserv_core.system.memfd import shared_page
+from tests.ipc.pairs import open_descriptors
 from tests.loop import on_loop
 from tests.secmod.test_prepare import configuration
 
@@ -56,6 +59,12 @@ class House:
 
     async def connect(self, number: int) -> int:
         """A client, and the pid of the worker that is forked for it."""
+        self.ask(number)
+        await until_soon(lambda: number in self.pids)
+        return self.pids[number]
+
+    def ask(self, number: int) -> None:
+        """A client, and the question for its worker."""
         client, connection = socket.socketpair()
         main, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         secmod, worker_secmod = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -67,8 +76,6 @@ class House:
             sock.close()
         os.close(page)
         self.clients += [client, main, secmod]
-        await until_soon(lambda: number in self.pids)
-        return self.pids[number]
 
     def leave(self) -> None:
         """Every client goes away."""
@@ -81,6 +88,11 @@ async def until_soon(condition: Callable[[], object]) -> None:
     """As `until`, for what another process does: the processor is left to it."""
     while not condition():  # noqa: ASYNC110 (what holds is nobody's event)
         await asyncio.sleep(0.005)
+
+
+def children_of(pid: int) -> set[int]:
+    """Those that run, or wait to be reaped."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def status_of(pid: int) -> str:
@@ -150,6 +162,90 @@ def test_a_nursery_that_dies_is_replaced_and_its_workers_go_on(tmp_path: Path) -
         assert house.orphaned == [1]
         os.kill(orphan, 0)
         assert await house.connect(2) != orphan
+
+    play(tmp_path, dialogue)
+
+
+def test_a_nursery_that_does_not_answer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (before,) = house.nurseries.pids
+        await house.connect(1)
+        os.kill(before, signal.SIGSTOP)
+        monkeypatch.setattr(nursery_module, "ANSWER_TIMEOUT", 0.05)
+        house.ask(2)
+        await until_soon(lambda: house.nurseries.pids not in ([before], []))
+        assert house.orphaned == [1]
+        monkeypatch.undo()
+        assert await house.connect(3)
+
+    play(tmp_path, dialogue)
+
+
+def test_a_nursery_that_answers_late_but_has_answered_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (before,) = house.nurseries.pids
+        monkeypatch.setattr(nursery_module, "ANSWER_TIMEOUT", 0.0)
+        house.ask(1)
+        # main is held up; meanwhile the answer comes.
+        (nursery,) = house.nurseries._all.values()
+        select.select([nursery.channel._sock], [], [], 20)
+        await until_soon(lambda: 1 in house.pids)
+        assert house.nurseries.pids == [before]
+
+    play(tmp_path, dialogue)
+
+
+def test_what_hinders_a_replacement_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [OSError(24, "Too many open files"), SystemFailure("fork")]
+
+    def fail(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return start(*arguments)
+
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (before,) = house.nurseries.pids
+        monkeypatch.setattr(nursery_module, "_start", fail)
+        monkeypatch.setattr(nursery_module, "RESTART_DELAY", 0.0)
+        os.kill(before, signal.SIGKILL)
+        await until_soon(lambda: house.nurseries.pids not in ([before], []))
+        assert failures == []
+
+    start = nursery_module._start
+    play(tmp_path, dialogue)
+
+
+def test_a_nursery_that_is_just_being_started_ends_with_the_others(tmp_path: Path) -> None:
+    started: list[int] = []
+
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (before,) = house.nurseries.pids
+        os.kill(before, signal.SIGKILL)
+        await until_soon(lambda: children_of(os.getpid()) - {before})
+        started.extend(children_of(os.getpid()) - {before})
+        await house.nurseries.stop(5.0)
+
+    play(tmp_path, dialogue)
+    assert not children_of(os.getpid()) & set(started)
+
+
+def test_a_nursery_that_names_a_stranger_is_replaced(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (nursery,) = house.nurseries._all.values()
+        before = open_descriptors()
+        with pytest.raises(PeerViolation):
+            nursery._on_message(Spawned(1, os.getpid()), [os.pidfd_open(os.getpid())])
+        assert (house.pids, open_descriptors()) == ({}, before)
+
+    play(tmp_path, dialogue)
+
+
+@pytest.mark.parametrize("message", [NurseryReady(1), NurseryRefused(1, ())])
+def test_a_nursery_that_is_ready_does_not_say_so_again(tmp_path: Path, message: Message) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        (nursery,) = house.nurseries._all.values()
+        with pytest.raises(PeerViolation):
+            nursery._on_message(message, [])
 
     play(tmp_path, dialogue)
 
