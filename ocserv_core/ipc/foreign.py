@@ -22,8 +22,9 @@ MAX_FDS = 253
 
 ANCILLARY_SPACE = socket.CMSG_SPACE(MAX_FDS * _FD_BYTES)
 
+_SPACE_WITH_CREDENTIALS = ANCILLARY_SPACE + socket.CMSG_SPACE(struct.calcsize("3i"))
+
 MAX_STEPS = 65536
-MAX_EMPTY = 1024
 """More than queues can hold: no peer makes these loops run for ever."""
 
 
@@ -87,11 +88,12 @@ def _take_messages(sock: socket.socket) -> list[int]:
     with contextlib.suppress(OSError):
         # From now on nobody can send to it. One that is not connected has a queue none the less.
         sock.shutdown(socket.SHUT_RD)
-    empty = 0
     with contextlib.suppress(OSError):
-        # An empty datagram looks like the end, and may hide what lies behind it.
-        while empty < MAX_EMPTY:
-            data, ancillary, _, _ = sock.recvmsg(65536, ANCILLARY_SPACE, socket.MSG_CMSG_CLOEXEC)
+        # With credentials even an empty datagram brings something, and nothing is nothing but the end.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        for _ in range(MAX_STEPS):
+            data, ancillary, _, _ = sock.recvmsg(65536, _SPACE_WITH_CREDENTIALS, socket.MSG_CMSG_CLOEXEC)
+            if not data and not ancillary:
+                break
             taken += descriptors_of(ancillary)
-            empty = 0 if data or ancillary else empty + 1
     return taken
