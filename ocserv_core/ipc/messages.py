@@ -384,6 +384,12 @@ class DisconnectSession(Message, frozen=True):
     text: str = ""
 
 
+class DisconnectWorker(Message, frozen=True):
+    """This worker broke its permits and is cut off by secmod: kill it, whatever it carries."""
+
+    worker: int
+
+
 class SecmodStats(Message, frozen=True):
     """Counters since secmod's start; sent after each login that ended and before FinalStats."""
 
@@ -481,7 +487,14 @@ FromMainToSecmod = (
     | Revoke
 )
 FromSecmodToMain = (
-    Configured | ConfigRefused | SessionReply | FinalStats | DisconnectSession | SecmodStats | SessionList
+    Configured
+    | ConfigRefused
+    | SessionReply
+    | FinalStats
+    | DisconnectSession
+    | DisconnectWorker
+    | SecmodStats
+    | SessionList
 )
 FromMainToNursery = Spawn
 FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited | LogLine

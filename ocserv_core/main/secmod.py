@@ -22,6 +22,7 @@ from ..ipc.messages import (
     Configured,
     Discard,
     DisconnectSession,
+    DisconnectWorker,
     FinalStats,
     FromSecmodToMain,
     ListSessions,
@@ -54,8 +55,8 @@ class Secmod:
     """One process at a time. `environment` is added to the child's: where its log goes.
 
     `open_sessions`: the sessions that have a connection. `on_fresh` is called when a new process has its first
-    configuration: main attaches its workers. `on_disconnect` gets secmod's wish to end a session, `on_death` the
-    error with which a process ended that was in service.
+    configuration: main attaches its workers. `on_disconnect` gets secmod's wish to end a session, `on_cut_off` the
+    number of a worker that broke its permits, `on_death` the error with which a process ended that was in service.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Secmod:
         open_sessions: Callable[[], Iterable[SessionId]],
         on_fresh: Callable[[], None],
         on_disconnect: Callable[[DisconnectSession], None],
+        on_cut_off: Callable[[int], None],
         on_death: Callable[[PeerLost | PeerViolation], None],
     ) -> None:
         self.stats = SecmodStats(0, 0, 0, 0.0, 0.0)
@@ -73,6 +75,7 @@ class Secmod:
         self._open_sessions = open_sessions
         self._on_fresh = on_fresh
         self._on_disconnect = on_disconnect
+        self._on_cut_off = on_cut_off
         self._on_death = on_death
         self._child: Child | None = None
         self._channel: AsyncChannel[FromSecmodToMain] | None = None
@@ -233,6 +236,9 @@ class Secmod:
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._on_disconnect(message)
 
+    def _on_disconnect_worker(self, message: DisconnectWorker) -> None:
+        self._on_cut_off(message.worker)
+
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
         self.ready = False
         self._prepared_generation = 0
@@ -250,4 +256,5 @@ class Secmod:
         SessionList: _on_list,
         SecmodStats: _on_stats,
         DisconnectSession: _on_disconnect_session,
+        DisconnectWorker: _on_disconnect_worker,
     }

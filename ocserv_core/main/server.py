@@ -92,6 +92,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         open_sessions=list,
         on_fresh=lambda: None,
         on_disconnect=lambda _message: None,
+        on_cut_off=lambda _worker: None,
         on_death=lambda _error: None,
     )
     secmod.start()
@@ -127,6 +128,7 @@ class Server:
             open_sessions=self._open_sessions,
             on_fresh=self._attach_workers,
             on_disconnect=self._on_disconnect_session,
+            on_cut_off=self._on_cut_off,
             on_death=self._on_secmod_death,
         )
 
@@ -267,6 +269,9 @@ class Server:
 
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._tasks.start(self._disconnect(message))
+
+    def _on_cut_off(self, worker: int) -> None:
+        self._workers.cut_off(worker)
 
     async def _disconnect(self, message: DisconnectSession) -> None:
         await self._sessions.disconnect(message.sid, message.reason, message.text)

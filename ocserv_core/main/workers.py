@@ -163,6 +163,13 @@ class Workers:
             self._kill(record)
             await handles.ended.wait()
 
+    def cut_off(self, number: int) -> None:
+        """It broke its permits at secmod: it is killed, and its tunnel ends with it."""
+        record = self.records.get(number)
+        if record is not None:
+            self._handles[number].channel.close()
+            self._on_channel_end(record, PeerViolation("secmod has cut it off"))
+
     def kill_all(self) -> None:
         """At the end of main: nothing may be left behind."""
         for record in self.records.values():

@@ -22,6 +22,7 @@ from ocserv_core.ipc.messages import (
     AuthGranted,
     AuthInit,
     AuthPrompt,
+    CliStats,
     FromSecmodToMain,
     FromSecmodToWorker,
     Revoke,
@@ -35,7 +36,7 @@ from ocserv_core.main.configuration import Configuration
 from ocserv_core.main.keeper import MAX_DEATHS, Keeper
 from ocserv_core.main.nursery import Nurseries
 from ocserv_core.main.secmod import Secmod
-from ocserv_core.model import ClientInfo, Cookie, Endpoint
+from ocserv_core.model import ClientInfo, Cookie, Endpoint, SessionId, Traffic
 from ocserv_core.system.crypt import hash_password
 from tests.ipc.pairs import open_descriptors, some_descriptor
 from tests.loop import on_loop, turn, until
@@ -59,11 +60,14 @@ class House:
         self.config = config
         self.services = 0
         self.doomed = False
+        self.cut_off: list[int] = []
+        self.worker: Channel[FromSecmodToWorker] | None = None
         self.secmod = Secmod(
             {},
             open_sessions=list,
             on_fresh=self._on_fresh,
             on_disconnect=lambda _message: None,
+            on_cut_off=self.cut_off.append,
             on_death=self._on_death,
         )
         self.configuration = Configuration(self.secmod, cast("Nurseries", FakeNurseries()))
@@ -71,6 +75,9 @@ class House:
 
     def _on_fresh(self) -> None:
         self.services += 1
+        if self.worker is not None:
+            self.worker.close()
+        self.worker = self.attach(2)
 
     def _on_death(self, error: PeerLost | PeerViolation) -> None:
         self.keeper.on_death(error)
@@ -85,6 +92,8 @@ class House:
     async def end(self) -> None:
         self.keeper.stop()
         await self.secmod.stop(5.0)
+        if self.worker is not None:
+            self.worker.close()
 
     async def kill(self) -> None:
         """Until main knows of it."""
@@ -97,11 +106,11 @@ class House:
         os.kill(self.secmod.pid, signal.SIGKILL)
         await until_soon(lambda: self.services > before or self.doomed)
 
-    def attach(self) -> Channel[FromSecmodToWorker]:
+    def attach(self, number: int = 1) -> Channel[FromSecmodToWorker]:
         """A worker's channel."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            message = WorkerAttach(1, Endpoint("192.0.2.7", 1), Endpoint("192.0.2.1", 443))
+            message = WorkerAttach(number, Endpoint("192.0.2.7", 1), Endpoint("192.0.2.1", 443))
             self.secmod.attach(message, theirs.fileno())
         return Channel(ours, FromSecmodToWorker, trusted=True)
 
@@ -110,8 +119,9 @@ class House:
         return await asyncio.to_thread(_log_in, self.attach())
 
     async def open(self, cookie: str) -> SessionReply:
+        """By the worker that every secmod is told of."""
         return await self.secmod.open_session(
-            lambda request: SessionOpen(request, 1, "default", Cookie(cookie), "192.0.2.7", ClientInfo())
+            lambda request: SessionOpen(request, 2, "default", Cookie(cookie), "192.0.2.7", ClientInfo())
         )
 
 
@@ -223,6 +233,17 @@ def test_a_worker_that_comes_while_there_is_none_finds_its_channel_closed(config
         with pytest.raises(PeerLost):
             worker.receive(1)
         await until_soon(lambda: house.services == 2)
+
+    play(config, dialogue)
+
+
+def test_a_worker_that_breaks_its_permits_is_named_to_main(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach(7)
+        worker.send(CliStats(SessionId("nobody's"), Traffic()))
+        await until_soon(lambda: house.cut_off)
+        assert house.cut_off == [7]
+        worker.close()
 
     play(config, dialogue)
 

@@ -353,6 +353,31 @@ def test_what_one_worker_stored_another_of_the_same_client_may_fetch(house: Hous
 # ---- ends
 
 
+def test_a_worker_that_secmod_cuts_off_is_killed_in_its_tunnel(house: House) -> None:
+    async def dialogue() -> None:
+        record, _ = house.spawn(pid=100)
+        house.tunnel(record)
+        house.workers.cut_off(record.number)
+        await cut_off(house, record)
+
+    on_loop(dialogue())
+
+
+def test_a_worker_that_is_cut_off_before_it_was_forked_is_killed_at_birth(house: House) -> None:
+    async def dialogue() -> None:
+        record, _ = house.spawn()
+        house.workers.cut_off(record.number)
+        house.on_spawned(1, record.number, 100)
+        await cut_off(house, record)
+
+    on_loop(dialogue())
+
+
+def test_a_worker_that_is_gone_already_is_nobody_to_cut_off(house: House) -> None:
+    house.workers.cut_off(7)
+    assert house.killed == []
+
+
 def test_last_words_that_lie_in_the_channel_are_heard_after_the_end(house: House) -> None:
     async def dialogue() -> None:
         record, worker = house.spawn(pid=100)
