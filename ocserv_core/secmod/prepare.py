@@ -4,18 +4,24 @@ changes. Runs in a thread, since importing a back end may take a while."""
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
+
+import msgspec
 
 from ..config.tree import ServerConfig, Vhost
 from ..config.vhost import VhostOptions
 from ..errors import ConfigError, ConfigErrors
+from ..ipc.messages import ConfigFault, ConfigRefused, Configured
 from ..plugin.manager import load, new_manager, seal
+from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
 from .keys import KeyRing, KeySource, load_key, read_pin
 
 _log = logging.getLogger(__name__)
 
 STORES = ("sqlite", "memory")
+MAX_CONFIGURATION = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,28 @@ class Prepared:
         """What the back ends of each vhost with auto-select-group offer."""
         wanted = (vhost for vhost in self.vhosts.values() if vhost.options.auto_select_group)
         return {vhost.name: vhost.composition.groups() for vhost in wanted}
+
+
+def prepare_sealed(generation: int, fd: int) -> tuple[Prepared | None, Configured | ConfigRefused]:
+    """Prepare what main has put into a sealed memfd, which is closed. Whatever goes wrong, and wherever: there is an
+    answer, since main waits for it."""
+    try:
+        config = msgspec.msgpack.decode(_take(fd), type=ServerConfig)
+        prepared = prepare(generation, config)
+        return prepared, Configured(generation, prepared.groups())
+    except ConfigErrors as errors:
+        faults = tuple(ConfigFault(error.message, error.file, error.line) for error in errors.errors)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (code of plugins is run here; one may even want to exit)
+        _log.exception("the configuration cannot be prepared")
+        faults = (ConfigFault(f"secmod cannot prepare the configuration: {error!r}", "", 0),)
+    return None, ConfigRefused(generation, faults)
+
+
+def _take(fd: int) -> bytes:
+    try:
+        return read_sealed(fd, MAX_CONFIGURATION)
+    finally:
+        os.close(fd)
 
 
 def prepare(generation: int, config: ServerConfig) -> Prepared:

@@ -82,6 +82,11 @@ class WorkerPeer:
         self._key_uses = 0
         self._conversation: Conversation | None = None
 
+    @property
+    def vhost(self) -> str | None:
+        """The vhost that it has named; None before that."""
+        return None if self._vhost is None else self._vhost.name
+
     def on_message(self, message: Message, fds: list[int]) -> None:
         """The channel's door: nothing passes that the table does not list for this phase."""
         self._gate.admit(message, fds)(self, message)

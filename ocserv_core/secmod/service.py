@@ -1,28 +1,26 @@
-"""secmod's whole: main's messages, by a table; the workers that main introduced; the loop's end."""
+"""secmod's whole: main's messages, by a table of permits; the workers that main introduced; the loop's end. A message
+with a request number is answered whatever happens: main waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import enum
 import logging
 import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-import msgspec
-
-from ..config.tree import ServerConfig
-from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation
+from ..errors import PeerLost, PeerViolation, StateError
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Commit,
-    ConfigFault,
-    ConfigRefused,
     Configure,
-    Configured,
     Discard,
+    DisconnectWorker,
+    FinalStats,
     FromMainToSecmod,
     FromWorkerToSecmod,
     ListSessions,
@@ -34,25 +32,30 @@ from ..ipc.messages import (
     SessionLeased,
     SessionList,
     SessionOpen,
+    SessionReply,
     WorkerAttach,
 )
-from ..ipc.permits import close_all
+from ..ipc.permits import Gate, Permit
 from ..model import Identity
 from ..plugin.backends import Login
-from ..system.memfd import read_sealed
 from .composition import Method
 from .conversation import Conversations
-from .prepare import Prepared, prepare
+from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
 from .sessions import Sessions
 from .store import open_store
 
 _log = logging.getLogger(__name__)
 
-MAX_CONFIGURATION = 64 * 1024 * 1024
 SWEEP_EVERY = 30.0
 LIST_PART = 128
-_WITH_DESCRIPTOR = (Configure, WorkerAttach)
+
+
+class Phase(enum.Enum):
+    """secmod's life as main drives it."""
+
+    UNCONFIGURED = enum.auto()
+    SERVING = enum.auto()
 
 
 class Service:
@@ -60,6 +63,7 @@ class Service:
 
     def __init__(self, main: socket.socket) -> None:
         self._ended = asyncio.Event()
+        self._gate = Gate(PERMITS, Phase.UNCONFIGURED)
         self._main = AsyncChannel[FromMainToSecmod](
             main, FromMainToSecmod, trusted=True, on_message=self._on_message, on_end=self._on_main_lost
         )
@@ -86,17 +90,34 @@ class Service:
 
     @property
     def sessions(self) -> Sessions:
-        """Opened with the first configuration."""
-        assert self._sessions is not None
+        """Opened with the first configuration. StateError before that."""
+        if self._sessions is None:
+            raise StateError("there is no configuration in force yet")
         return self._sessions
+
+    @property
+    def current(self) -> Prepared:
+        """The configuration in force. StateError before the first."""
+        if self._current is None:
+            raise StateError("there is no configuration in force yet")
+        return self._current
 
     # ---- main's messages
 
     def _on_message(self, message: Message, fds: list[int]) -> None:
-        if len(fds) != isinstance(message, _WITH_DESCRIPTOR):
-            close_all(fds)
-            raise PeerViolation(f"{type(message).__name__} came with {len(fds)} descriptors")
-        _HANDLERS[type(message)](self, message, *fds)
+        answer = self._gate.admit(message, fds)
+        taken = fds.copy()
+        fds.clear()  # they are the handler's from now on
+        try:
+            answer(self, message, *taken)
+        except PeerViolation:
+            raise
+        except Exception:
+            failure = _FAILURES.get(type(message))
+            if failure is None:
+                raise
+            _log.exception("%s could not be answered", type(message).__name__)
+            self._main.send(failure(message))
 
     def answer_configure(self, message: Configure, fd: int) -> None:
         """Prepare in a thread; Signs go on meanwhile."""
@@ -105,28 +126,23 @@ class Service:
         task.add_done_callback(self._preparing.discard)
 
     async def _configure(self, generation: int, fd: int) -> None:
-        try:
-            data = read_sealed(fd, MAX_CONFIGURATION)
-        finally:
-            os.close(fd)
-        config = msgspec.msgpack.decode(data, type=ServerConfig)
-        try:
-            prepared = await asyncio.to_thread(prepare, generation, config)
-            groups = await asyncio.to_thread(prepared.groups)
-        except ConfigErrors as errors:
-            self._main.send(ConfigRefused(generation, tuple(_fault(error) for error in errors.errors)))
-            return
-        self._prepared[generation] = prepared
-        self._main.send(Configured(generation, groups))
+        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd)
+        if prepared is not None:
+            self._prepared[generation] = prepared
+        self._main.send(answer)
 
     def answer_commit(self, message: Commit) -> None:
         """The prepared configuration is in force."""
-        self._current = self._prepared.pop(message.generation)
+        prepared = self._prepared.pop(message.generation, None)
+        if prepared is None:
+            raise PeerViolation(f"configuration {message.generation} was not prepared")
+        self._current = prepared
         self._prepared.clear()
-        server = self._current.config.server
+        server = prepared.config.server
         if self._sessions is None:
             self._sessions = Sessions(open_store(server.session_store.name, server.state_dir))
-        self._sessions.use(self._current.config)
+        self._sessions.use(prepared.config)
+        self._gate.phase = Phase.SERVING
 
     def answer_discard(self, message: Discard) -> None:
         """It will not be used."""
@@ -134,10 +150,10 @@ class Service:
 
     def answer_worker_attach(self, message: WorkerAttach, fd: int) -> None:
         """main introduces a worker: its address is main's word, not the worker's claim."""
-        assert self._current is not None
-        peer = WorkerPeer(message.worker, message.remote, message.local, self._current, self._logins, self.sessions)
+        sock = socket.socket(fileno=fd)
+        peer = WorkerPeer(message.worker, message.remote, message.local, self.current, self._logins, self.sessions)
         peer.channel = AsyncChannel[FromWorkerToSecmod](
-            socket.socket(fileno=fd),
+            sock,
             FromWorkerToSecmod,
             trusted=False,
             on_message=peer.on_message,
@@ -149,14 +165,21 @@ class Service:
             peer.enter_tunnel(message.sid)
 
     def answer_session_open(self, message: SessionOpen) -> None:
-        """A cookie asks for its tunnel."""
-        reply = self.sessions.open(message)
+        """A cookie asks for its tunnel, by a worker that is there and of the vhost that it claims."""
         peer = self._workers.get(message.worker)
-        if not reply.refused and peer is not None:
-            peer.enter_tunnel(reply.sid)
+        if peer is None:
+            self._main.send(SessionReply(message.request, refused="the worker is gone", status=503))
+            return
+        if peer.vhost not in (None, message.vhost):
+            self._cut_off(peer, PeerViolation(f"it asks for a tunnel of '{message.vhost}', and is of '{peer.vhost}'"))
+            self._main.send(SessionReply(message.request, refused="a worker of another vhost", status=503))
+            return
+        reply = self.sessions.open(message)
         if reply.refused:
             self._failures += 1
             self._send_stats()
+        else:
+            peer.enter_tunnel(reply.sid)
         self._main.send(reply)
 
     def answer_session_leased(self, message: SessionLeased) -> None:
@@ -217,11 +240,19 @@ class Service:
 
     # ---- ends
 
+    def _cut_off(self, peer: WorkerPeer, violation: PeerViolation) -> None:
+        if peer.channel is not None:
+            peer.channel.close()
+        self._on_worker_end(peer, violation)
+
     def _on_worker_end(self, peer: WorkerPeer, error: PeerLost | PeerViolation) -> None:
         peer.on_end(error)
+        if isinstance(error, PeerViolation):
+            # Without its channel to secmod it could still carry a tunnel.
+            self._main.send(DisconnectWorker(peer.number))
         # A worker with a session is forgotten at its SessionClose, which wants its last word.
-        if peer.sid is None:
-            self._workers.pop(peer.number, None)
+        if peer.sid is None and self._workers.get(peer.number) is peer:
+            del self._workers[peer.number]
 
     def _on_main_lost(self, error: PeerLost | PeerViolation) -> None:
         if isinstance(error, PeerViolation):
@@ -240,19 +271,28 @@ def _new_handle() -> str:
     return base64.urlsafe_b64encode(os.urandom(24)).decode()
 
 
-def _fault(error: ConfigError) -> ConfigFault:
-    return ConfigFault(error.message, error.file, error.line)
+Answer: TypeAlias = Callable[..., None]
+"""(service, message, descriptors …)"""
 
+_SERVING = frozenset({Phase.SERVING})
 
-_HANDLERS: Mapping[type[Message], Callable[..., None]] = {
-    Configure: Service.answer_configure,
-    Commit: Service.answer_commit,
-    Discard: Service.answer_discard,
-    WorkerAttach: Service.answer_worker_attach,
-    SessionOpen: Service.answer_session_open,
-    SessionLeased: Service.answer_session_leased,
-    SessionClose: Service.answer_session_close,
-    OpenSessions: Service.answer_open_sessions,
-    ListSessions: Service.answer_list_sessions,
-    Revoke: Service.answer_revoke,
+PERMITS: Mapping[type[Message], Permit[Answer]] = {
+    Configure: Permit(Service.answer_configure, fds=1),
+    Commit: Permit(Service.answer_commit),
+    Discard: Permit(Service.answer_discard),
+    WorkerAttach: Permit(Service.answer_worker_attach, _SERVING, fds=1),
+    SessionOpen: Permit(Service.answer_session_open, _SERVING),
+    SessionLeased: Permit(Service.answer_session_leased, _SERVING),
+    SessionClose: Permit(Service.answer_session_close, _SERVING),
+    OpenSessions: Permit(Service.answer_open_sessions, _SERVING),
+    ListSessions: Permit(Service.answer_list_sessions, _SERVING),
+    Revoke: Permit(Service.answer_revoke, _SERVING),
 }
+
+_FAILURES: Mapping[type[Message], Callable[[Any], Message]] = {
+    SessionOpen: lambda asked: SessionReply(asked.request, refused="secmod failed", status=503),
+    # The cookie may live: its addresses are better kept too long than given to somebody else.
+    SessionClose: lambda asked: FinalStats(asked.request, asked.sid, asked.traffic, asked.reason, cookie_lives=True),
+    ListSessions: lambda asked: SessionList(asked.request, (), last=True),
+}
+"""What main is answered where a handler failed. Configure has its own answer for that."""

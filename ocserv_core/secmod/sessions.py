@@ -13,6 +13,7 @@ import time
 import msgspec
 
 from ..config.tree import ServerConfig
+from ..errors import StateError
 from ..ipc.messages import (
     AuthGranted,
     FinalStats,
@@ -172,7 +173,8 @@ class Sessions:
 
     def _policy(self, vhost: str) -> CookiePolicy:
         """The cookie rules of a vhost; of the default one where it was removed by a reload."""
-        assert self._config is not None
+        if self._config is None:
+            raise StateError("there is no configuration in force yet")
         named = next((v for v in self._config.vhosts if v.name == vhost), self._config.default)
         options = named.options
         return CookiePolicy(

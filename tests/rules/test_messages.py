@@ -14,7 +14,7 @@ from ocserv_core.main.nursery import Nursery
 from ocserv_core.main.requests import Requests
 from ocserv_core.main.secmod import Secmod
 from ocserv_core.secmod.requests import PERMITS
-from ocserv_core.secmod.service import _HANDLERS
+from ocserv_core.secmod.service import PERMITS as FROM_MAIN
 
 from .source import modules
 
@@ -58,7 +58,7 @@ def handlers() -> dict[tuple[str, str], Mapping[type[Message], Callable[..., Non
     table = Requests(None, None, None).new_gate()._table  # type: ignore[arg-type]  # only its table is looked at
     return {
         ("worker", "secmod"): {kind: permit.handler for kind, permit in PERMITS.items()},
-        ("main", "secmod"): _HANDLERS,
+        ("main", "secmod"): {kind: permit.handler for kind, permit in FROM_MAIN.items()},
         ("worker", "main"): {kind: permit.handler for kind, permit in table.items()},
         ("secmod", "main"): Secmod._HANDLERS,
         ("nursery", "main"): {kind: permit.handler for kind, permit in Nursery.PERMITS.items()},

@@ -28,6 +28,7 @@ from ocserv_core.ipc.messages import (
     Configure,
     Configured,
     Discard,
+    DisconnectWorker,
     FinalStats,
     FromSecmodToMain,
     FromSecmodToWorker,
@@ -45,8 +46,10 @@ from ocserv_core.ipc.messages import (
     SignReply,
     WorkerAttach,
 )
-from ocserv_core.model import AddressPair, ClientInfo, Cookie, DisconnectReason, Endpoint, Lease, Traffic
+from ocserv_core.model import AddressPair, ClientInfo, Cookie, DisconnectReason, Endpoint, Lease, SessionId, Traffic
+from ocserv_core.secmod import prepare as prepare_module
 from ocserv_core.secmod.service import Service
+from ocserv_core.secmod.sessions import Sessions
 from ocserv_core.system.crypt import hash_password
 from ocserv_core.system.memfd import sealed_memfd
 from tests.ipc.pairs import open_descriptors
@@ -89,6 +92,7 @@ class House:
         self.service = Service(theirs)
         self.running = asyncio.create_task(self.service.run())
         self.workers = 0
+        self.ears: dict[int, Ear] = {}
 
     async def configure(self, generation: int = 1, config: ServerConfig | None = None) -> None:
         fd = sealed_memfd("test", msgspec.msgpack.encode(config or self.config))
@@ -109,7 +113,8 @@ class House:
         with theirs:
             remote, local = Endpoint(ip, 40000), Endpoint("192.0.2.1", 443)
             self.main.channel.send(WorkerAttach(self.workers, remote, local, sid), [theirs.fileno()])
-        return Ear(ours, FromSecmodToWorker)
+        self.ears[self.workers] = Ear(ours, FromSecmodToWorker)
+        return self.ears[self.workers]
 
     async def log_in(self, worker: Ear, password: str = "right") -> AuthGranted:
         worker.channel.send(AuthInit("default", "alice", "", ClientInfo()))
@@ -117,8 +122,11 @@ class House:
         worker.channel.send(AuthCont(prompt.handle, password))
         return await worker.hear(AuthGranted)
 
-    async def open(self, cookie: Cookie, worker: int = 1, request: int = 1) -> SessionReply:
-        self.main.channel.send(SessionOpen(request, worker, "default", cookie, "192.0.2.7", ClientInfo()))
+    async def open(self, cookie: Cookie, worker: int = 1, request: int = 1, *, vhost: str = "default") -> SessionReply:
+        """By a worker that is attached first if need be."""
+        if worker not in self.ears:
+            self.attach(number=worker)
+        self.main.channel.send(SessionOpen(request, worker, vhost, cookie, "192.0.2.7", ClientInfo()))
         return await self.main.hear(SessionReply)
 
     async def close(
@@ -394,14 +402,129 @@ def test_no_cookie_is_on_the_disk(config: ServerConfig) -> None:
     assert granted[0].cookie.encode() not in written
 
 
+# ---- whatever happens
+
+
 def test_a_worker_that_breaks_its_permits_is_cut_off_alone(config: ServerConfig) -> None:
     async def dialogue(house: House) -> None:
         good, bad = house.attach(), house.attach()
         bad.channel.send(CliStats("another's", Traffic()))  # type: ignore[arg-type]  # a text is a text
         await until(lambda: bad.ends)
         assert await house.log_in(good)
+        assert await house.main.hear(DisconnectWorker) == DisconnectWorker(2)
 
     play(config, dialogue)
+
+
+def test_a_worker_that_is_cut_off_in_its_tunnel_is_main_s_to_kill(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        granted = await house.log_in(worker)
+        await house.open(granted.cookie)
+        worker.channel.send(Sign("default", 0, "ECDSA-SHA256", b""))
+        assert await house.main.hear(DisconnectWorker) == DisconnectWorker(1)
+        assert (await house.close(granted.sid)).sid == granted.sid
+
+    play(config, dialogue)
+
+
+def test_a_worker_that_ends_is_nobody_to_kill(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        house.attach().channel.close()
+        house.main.channel.send(ListSessions(1))
+        await house.main.hear(SessionList)
+        assert not any(isinstance(message, DisconnectWorker) for message in house.main.heard)
+
+    play(config, dialogue)
+
+
+def test_a_worker_that_claims_another_vhost_than_it_named_is_cut_off(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        granted = await house.log_in(worker)
+        assert (await house.open(granted.cookie, vhost="other")).status == 503
+        assert await house.main.hear(DisconnectWorker) == DisconnectWorker(1)
+        await until(lambda: worker.ends)
+
+    play(config, dialogue)
+
+
+def test_a_worker_that_left_secmod_opens_nothing(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        granted = await house.log_in(worker)
+        worker.channel.close()
+        await turn()
+        assert (await house.open(granted.cookie)).refused == "the worker is gone"
+
+    play(config, dialogue)
+
+
+def test_main_s_questions_are_answered_though_secmod_fails(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise KeyError("a bug")
+
+    for name in ("open", "close", "rows"):
+        monkeypatch.setattr(Sessions, name, fail)
+
+    async def dialogue(house: House) -> None:
+        assert (await house.open(Cookie("c"), request=4)) == SessionReply(4, refused="secmod failed", status=503)
+        closed = await house.close("sid", DisconnectReason.USER, request=5)
+        assert (closed.request, closed.traffic, closed.cookie_lives) == (5, Traffic(10, 20, 1, 2), True)
+        house.main.channel.send(ListSessions(6))
+        assert await house.main.hear(SessionList) == SessionList(6, (), last=True)
+
+    play(config, dialogue)
+    assert caplog.text.count("could not be answered") == 3
+
+
+@pytest.mark.parametrize("fault", [KeyError("a bug"), SystemExit(3), StopIteration()])
+def test_a_configuration_that_a_bug_hinders_is_refused(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: BaseException
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(prepare_module, "prepare", fail)
+
+    async def dialogue(house: House) -> None:
+        await house.configure(7)
+        refused = await house.main.hear(ConfigRefused)
+        assert (refused.generation, type(fault).__name__ in refused.faults[0].message) == (7, True)
+
+    play(config, dialogue, started=False)
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"\xc1", b"\x93\x01\x02\x03"])
+def test_a_configuration_that_cannot_be_read_is_refused(config: ServerConfig, nonsense: bytes) -> None:
+    async def dialogue(house: House) -> None:
+        fd = sealed_memfd("test", nonsense)
+        house.main.channel.send(Configure(7), [fd])
+        os.close(fd)
+        assert (await house.main.hear(ConfigRefused)).generation == 7
+
+    play(config, dialogue, started=False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Commit(7),
+        ListSessions(1),
+        Revoke(SessionId("s")),
+        OpenSessions((), last=True),
+        SessionOpen(1, 1, "default", Cookie("c"), "192.0.2.7", ClientInfo()),
+    ],
+)
+def test_before_its_configuration_secmod_serves_nobody(config: ServerConfig, message: Message) -> None:
+    async def dialogue(house: House) -> None:
+        house.main.channel.send(message)
+        await until(lambda: house.main.ends)
+
+    play(config, dialogue, started=False)
 
 
 @pytest.mark.parametrize(
