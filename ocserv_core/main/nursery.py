@@ -32,7 +32,7 @@ from ..ipc.messages import (
 )
 from ..ipc.permits import Gate, Permit
 from ..system.memfd import sealed_memfd
-from ..system.process import Child, spawn_module
+from ..system.process import Child, plain, spawn_module
 from .children import end_child
 from .kinship import check_forked
 from .tasks import Tasks
@@ -179,7 +179,7 @@ def _start(config: WorkerConfig, arguments: list[str], environment: Mapping[str,
         state = sealed_memfd("worker-configuration", msgspec.msgpack.encode(config))
         try:
             fds = {"main": theirs.fileno(), "config": state}
-            child = spawn_module("ocserv_core.worker", fds, environment=environment, arguments=arguments)
+            child = spawn_module("ocserv_core.worker", fds, environment=environment, inherit=plain, arguments=arguments)
         finally:
             os.close(state)
         stack.pop_all()

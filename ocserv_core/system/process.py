@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..errors import StartError, SystemFailure
 from . import libc
@@ -25,6 +25,19 @@ STATE_VARIABLE = "OCSERV_STATE"
 _NOT_INHERITED = frozenset(
     ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", STATE_VARIABLE)
 )
+
+_PLAIN = frozenset(("PATH", "LANG", "TZ"))
+
+
+def all_but_systemds(name: str) -> bool:
+    """The environment of a sibling that is as trusted as main: a back end may need KRB5_CONFIG and the like."""
+    return name not in _NOT_INHERITED
+
+
+def plain(name: str) -> bool:
+    """The environment of any other: what root was told is not for it, and SSLKEYLOGFILE would be obeyed."""
+    return name in _PLAIN or name.startswith("LC_")
+
 
 # glibc keeps 32 and 33 for itself; posix_spawn refuses to reset what cannot be caught.
 _RESETTABLE = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
@@ -47,16 +60,22 @@ class Inherited:
 
 
 def spawn_module(
-    module: str, fds: Mapping[str, int], *, environment: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    module: str,
+    fds: Mapping[str, int],
+    *,
+    environment: Mapping[str, str] | None = None,
+    inherit: Callable[[str], bool] = all_but_systemds,
+    arguments: Sequence[str] = (),
 ) -> Child:
     """Start `python -I -m MODULE ARGUMENTS` as a child with exactly `fds` (same numbers) and the standard three.
 
+    Of our environment it gets the variables that `inherit` names, and those of `environment`.
     Signals are unblocked and at their defaults in the child, and its session is its own: main's terminal is not
     its controlling terminal, and Ctrl-C does not reach it. The caller keeps its own copies of `fds`.
     Raises SystemFailure.
     """
     argv = [sys.executable, "-I", "-m", module, *arguments]
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    kept = {name: value for name, value in os.environ.items() if inherit(name)}
     state = " ".join([f"parent={os.getpid()}", *(f"{name}={fd}" for name, fd in fds.items())])
     # dup2 of a descriptor onto itself clears its close-on-exec mark in the child only.
     actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds.values()]

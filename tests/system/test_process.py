@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,11 +16,17 @@ from ocserv_core.system import libc, process
 from .forked import REPORT, in_child, needs_root, refusal
 
 
-def run_sibling(code: str, fds: dict[str, int] | None = None, environment: dict[str, str] | None = None) -> str:
+def run_sibling(
+    code: str,
+    fds: dict[str, int] | None = None,
+    environment: dict[str, str] | None = None,
+    inherit: Callable[[str], bool] = process.all_but_systemds,
+) -> str:
     """What `code` wrote to descriptor `out` in a sibling. timeit stands for a module of ours: it runs a text."""
     reader, writer = os.pipe()
     given = {"out": writer, **(fds or {})}
-    child = process.spawn_module("timeit", given, environment=environment, arguments=["-n1", "-r1", code])
+    timeit = ["-n1", "-r1", code]
+    child = process.spawn_module("timeit", given, environment=environment, inherit=inherit, arguments=timeit)
     os.close(writer)
     with open(reader, encoding="utf-8") as pipe:
         answer = pipe.read()
@@ -57,6 +64,19 @@ class TestSpawnModule:
 
     def test_the_environment_is_added_to(self) -> None:
         assert run_sibling(telling("os.environ['OCSERV_LOG']"), environment={"OCSERV_LOG": "3"}) == "3"
+
+    def test_a_trusted_one_gets_what_root_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KRB5_CONFIG", "/etc/krb5.test")
+        assert run_sibling(telling("os.environ.get('KRB5_CONFIG')")) == "/etc/krb5.test"
+
+    def test_another_gets_its_language_and_its_time_and_what_it_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("PATH", "LANG", "LC_TIME", "TZ", "SSLKEYLOGFILE", "PYTHONPATH", "AWS_SECRET"):
+            monkeypatch.setenv(name, "x")
+        names = run_sibling(telling("sorted(os.environ)"), environment={"OCSERV_LOG": "3"}, inherit=process.plain)
+        assert set(eval(names)) - {"LC_CTYPE"} == {"PATH", "LANG", "LC_TIME", "TZ", "OCSERV_LOG", "OCSERV_STATE"}
+
+    def test_its_session_is_its_own(self) -> None:
+        assert run_sibling(telling("os.getsid(0) == os.getpid()")) == "True"
 
     def test_it_cannot_speak_to_systemd_in_our_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
