@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from ..config.tree import ServerConfig
 from ..errors import PeerViolation
 from ..ipc.messages import (
     AuthCookieRequest,
@@ -41,10 +42,17 @@ MAX_MTU_CHANGES = 1024
 class Requests:
     """The answers to workers; one object for all of them."""
 
-    def __init__(self, sessions: Sessions, resumption: ResumptionCache, workers: Callable[[], Workers]) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        resumption: ResumptionCache,
+        workers: Callable[[], Workers],
+        config: Callable[[], ServerConfig],
+    ) -> None:
         self._sessions = sessions
         self._resumption = resumption
         self._workers = workers
+        self._config = config
         self._table: Mapping[type[Message], Permit[Any]] = {
             AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
             ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
@@ -61,6 +69,7 @@ class Requests:
 
     def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:
         """CONNECT: open a tunnel for a cookie. One at a time, and one only."""
+        self._check_vhost(worker, message.vhost)
         worker.vhost = message.vhost
         worker.client = message.client
         self._workers().phase(worker, ConnectionState.OPENING)
@@ -83,12 +92,14 @@ class Requests:
 
     def answer_resume_store(self, worker: WorkerRecord, message: ResumeStore) -> None:
         """Keep a TLS session for this client."""
+        self._check_vhost(worker, message.vhost)
         self._resumption.store(
             message.session_id, message.data, vhost=message.vhost, address=worker.remote.ip, now=time.time()
         )
 
     def answer_resume_fetch(self, worker: WorkerRecord, message: ResumeFetch) -> None:
         """Give it back to the same client of the same vhost."""
+        self._check_vhost(worker, message.vhost)
         data = self._resumption.fetch(
             message.session_id, vhost=message.vhost, address=worker.remote.ip, now=time.time()
         )
@@ -96,4 +107,11 @@ class Requests:
 
     def answer_resume_delete(self, worker: WorkerRecord, message: ResumeDelete) -> None:
         """Forget it."""
+        self._check_vhost(worker, message.vhost)
         self._resumption.delete(message.session_id, vhost=message.vhost, address=worker.remote.ip)
+
+    def _check_vhost(self, worker: WorkerRecord, name: str) -> None:
+        """A worker knows the names. One of an earlier configuration may name a vhost that a reload has removed."""
+        current = worker.generation == self._workers().generation
+        if current and all(vhost.name != name for vhost in self._config().vhosts):
+            raise PeerViolation("a vhost that the configuration does not have")

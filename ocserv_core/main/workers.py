@@ -66,6 +66,11 @@ class Workers:
         self._next_number = 1
         self._tasks = Tasks()
 
+    @property
+    def generation(self) -> int:
+        """The configuration of the workers that are forked now."""
+        return self._nurseries.generation
+
     # ---- birth
 
     def spawn(self, accepted: Accepted) -> None:

@@ -40,12 +40,14 @@ from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Endpoint, Le
 from ocserv_core.state.resumption import ResumptionCache
 from ocserv_core.system.memfd import COUNTERS, map_page
 from ocserv_core.system.sockets import Accepted
+from tests.config.texts import config
 from tests.ipc.pairs import open_descriptors
 from tests.loop import on_loop, turn, until
 
 ASKS = AuthCookieRequest("default", Cookie("c"), ClientInfo(), True, True)
 INFO = SessionInfo("suite", 1400, ClientInfo("agent"))
 ORDER = Terminate(DisconnectReason.SERVER, "the end")
+CONFIG = config("[vhost:b.example]\n")
 HERE, CLIENT = Endpoint("192.0.2.1", 443), Endpoint("192.0.2.7", 40000)
 
 
@@ -121,7 +123,7 @@ class House:
         self.nursery, self.secmod, self.sessions = FakeNursery(), FakeSecmod(), FakeSessions()
         self.resumption = ResumptionCache(8, 300.0)
         self.ended: list[tuple[WorkerRecord, Traffic]] = []
-        parts: tuple[Any, ...] = (self.sessions, self.resumption, lambda: self.workers)
+        parts: tuple[Any, ...] = (self.sessions, self.resumption, lambda: self.workers, lambda: CONFIG)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
         self.workers: Workers = Workers(nursery, secmod, Requests(*parts).new_gate, self._on_end)
         self.fakes: list[FakeWorker] = []
@@ -331,6 +333,47 @@ def test_a_descriptor_from_a_worker_cuts_off_and_is_closed(house: House) -> None
         await cut_off(house, record)
         # main's end of the channel is closed, the page that it had mapped, and the pidfd.
         assert open_descriptors() == before - 3
+
+    on_loop(dialogue())
+
+
+NOWHERE = [
+    AuthCookieRequest("nowhere", Cookie("c"), ClientInfo(), True, True),
+    ResumeStore("nowhere", b"id", b"data"),
+    ResumeFetch("", b"id"),
+    ResumeDelete("nowhere", b"id"),
+]
+
+
+@pytest.mark.parametrize("message", NOWHERE)
+def test_a_vhost_that_is_not_there_cuts_off(house: House, message: Message) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        worker.main.send(message)
+        await cut_off(house, record)
+        assert (house.sessions.opened, len(house.resumption)) == ([], 0)
+
+    on_loop(dialogue())
+
+
+def test_a_vhost_that_a_reload_removed_is_answered_to_a_worker_of_before(house: House) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        house.nursery.generation = 2
+        worker.main.send(NOWHERE[0])
+        await until(lambda: house.sessions.opened)
+        assert (house.sessions.opened, house.killed) == ([record], [])
+        house.workers.on_exited(1, 100, 0)
+
+    on_loop(dialogue())
+
+
+def test_every_vhost_of_the_configuration_is_one(house: House) -> None:
+    async def dialogue() -> None:
+        _, worker = house.spawn(pid=100)
+        worker.main.send(ResumeStore("b.example", b"id", b"data"))
+        await until(lambda: len(house.resumption))
+        house.workers.on_exited(1, 100, 0)
 
     on_loop(dialogue())
 
