@@ -61,7 +61,11 @@ def main(arguments: list[str]) -> int:
     gc.freeze()
     _tell_landlock()
     channel.send(NurseryReady(config.generation))
-    Nursery(channel, world).serve()
+    try:
+        Nursery(channel, world).serve()
+    except Exception:  # noqa: BLE001 (the top of the process: its stderr is /dev/null)
+        _log.exception("the nursery failed")
+        return 70
     return 0
 
 

@@ -20,8 +20,11 @@ class LogChannel(logging.Handler):
 
     def __init__(self, channel: Channel[Any]) -> None:
         super().__init__()
+        self.attach(channel)
+
+    def attach(self, channel: Channel[Any]) -> None:
+        """To main; a worker has its own, and nothing to tell of what its nursery could not say."""
         self.channel = channel
-        """To main; a worker puts its own here before it says anything."""
         self.dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:

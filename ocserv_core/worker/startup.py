@@ -33,7 +33,7 @@ def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
     """The whole life of a worker: its exit status. fds: connection, main, secmod, page of counters."""
     connection_fd, main_fd, secmod_fd, page_fd = fds
     link = Link(adopt(main_fd), adopt(secmod_fd))
-    world.log.channel = link.main
+    world.log.attach(link.main)
     set_title("ocserv-worker")
     enter_worker(fds, memory_baseline=world.memory_baseline)
     page = map_page(page_fd, writable=True)

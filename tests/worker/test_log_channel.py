@@ -80,3 +80,10 @@ def test_a_log_without_main_goes_nowhere(line: Line) -> None:
     line.handler.channel.close()
     line.log("hello")
     assert line.handler.dropped == 2
+
+
+def test_a_worker_does_not_tell_what_its_nursery_lost(line: Line) -> None:
+    line.handler.dropped = 3
+    line.handler.attach(line.handler.channel)
+    line.log("hello")
+    assert line.heard() == [LogLine(logging.INFO, "hello")]
