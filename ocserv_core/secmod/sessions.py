@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -43,7 +44,7 @@ class Sessions:
         self._store = store
         self._config: ServerConfig | None = None
         self._told: set[SessionId] = set()
-        self._table = SessionTable(session for row in store.load() if (session := _decode(row)) is not None)
+        self._table = SessionTable(self._read())
 
     def __len__(self) -> int:
         return len(self._table)
@@ -135,6 +136,9 @@ class Sessions:
         """Forget the session and its cookie."""
         if self._table.revoke(sid) is not None:
             _log.info("session %s is revoked", short(sid))
+        else:
+            # The store may still have it: perhaps it could not be read when this process began.
+            self._store.apply(Change(sid, None))
         self._write()
 
     # ---- housekeeping
@@ -183,6 +187,14 @@ class Sessions:
             deny_roaming=options.deny_roaming,
             same_certificate=not options.cisco_client_compat,
         )
+
+    def _read(self) -> Iterator[Session]:
+        for sid, data in self._store.load():
+            session = _decode(data)
+            if session is not None:
+                yield session
+            else:
+                self._store.apply(Change(sid, None))
 
     def _write(self) -> None:
         for change in self._table.take_changes():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sqlite3
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ocserv_core.secmod import store as store_module
 from ocserv_core.secmod.store import SCHEMA_VERSION, Change, MemoryStore, SqliteStore, open_store
 
 
@@ -31,7 +34,46 @@ def rows(path: str) -> list[bytes]:
     """What the next process finds."""
     store = SqliteStore(path)
     store.close()
-    return store.load()
+    return [data for _, data in store.load()]
+
+
+class Again(logging.Handler):
+    """Hears that a store can be written again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "again, nothing is lost" in record.getMessage():
+            self.told.set()
+
+
+@pytest.fixture
+def again() -> Iterator[threading.Event]:
+    handler = Again()
+    logger = logging.getLogger("ocserv_core.secmod.store")
+    logger.addHandler(handler)
+    yield handler.told
+    logger.removeHandler(handler)
+
+
+def put(store: SqliteStore, *changes: Change) -> None:
+    """Until the writer has done what it can for them."""
+    for change in changes:
+        done = threading.Event()
+        store.apply(Change(change.sid, change.data, done.set))
+        assert done.wait(10)
+
+
+@contextlib.contextmanager
+def locked(path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody else writes, for longer than the store waits."""
+    monkeypatch.setattr(store_module, "BUSY_TIMEOUT", 0.01)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 def test_what_was_written_is_found_by_the_next_process(path: str) -> None:
@@ -53,7 +95,7 @@ def test_rows_are_handed_over_once(path: str) -> None:
     write(path, Change("a", b"1"))
     store = SqliteStore(path)
     store.close()
-    assert (store.load(), store.load()) == ([b"1"], [])
+    assert (store.load(), store.load()) == ([("a", b"1")], [])
 
 
 def test_whoever_waits_is_told_when_it_is_written(path: str) -> None:
@@ -131,6 +173,73 @@ def test_a_full_disk_is_told_once_and_the_server_goes_on(small_disk: Path, caplo
     store.close()
     assert all(told)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_disk_that_has_room_again_gets_all_that_it_missed(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, filler = str(small_disk / "sessions.sqlite"), small_disk / "filler"
+    write(path, Change("a", b"1"))
+    store = SqliteStore(path, retry_after=0.0)
+    with contextlib.suppress(OSError):
+        filler.write_bytes(bytes(65536))
+    put(store, Change("b", b"2"), Change("a", None))
+    filler.unlink()
+    put(store, Change("c", b"3"))
+    store.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert rows(path) == [b"2", b"3"]
+
+
+def test_what_was_revoked_while_the_store_was_locked_does_not_come_back(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(path, Change("a", b"1"), Change("b", b"2"))
+    with locked(path, monkeypatch):
+        store = SqliteStore(path)
+        put(store, Change("a", None), Change("b", b"3"), Change("b", b"4"))
+    store.close()
+    assert rows(path) == [b"4"]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_a_locked_store_is_tried_again_by_itself(
+    path: str, monkeypatch: pytest.MonkeyPatch, again: threading.Event
+) -> None:
+    write(path, Change("a", b"1"))
+    store = SqliteStore(path, retry_after=0.01)
+    with locked(path, monkeypatch):
+        put(store, Change("b", b"2"))
+    assert again.wait(10)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM sessions").fetchone() == (2,)
+    store.close()
+
+
+def test_while_it_is_broken_nobody_waits_for_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def fail(_database: object, _changes: object) -> None:
+        tries.append(1)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store_module, "_write", fail)
+    store = SqliteStore(path)
+    put(store, *(Change(str(number), b"") for number in range(10)))
+    assert len(tries) == 1
+    store.close()
+    assert len(tries) == 2
+
+
+def test_a_store_that_breaks_twice_is_told_twice(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(path)
+    store = SqliteStore(path, retry_after=0.0)
+    for _ in range(2):
+        with locked(path, monkeypatch):
+            put(store, Change("a", b"1"))
+        put(store, Change("a", b"2"))
+    store.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"] * 2
 
 
 def test_a_read_only_disk_is_told_once_and_the_server_goes_on(
