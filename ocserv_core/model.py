@@ -21,6 +21,10 @@ DEFAULT_VHOST = "default"
 """The name of the part of a configuration that stands before the first section."""
 
 
+CLIENT_CUT_OFF = 65
+"""The exit status of a worker whose client broke a protocol before it had a tunnel (EX_DATAERR of sysexits(3))."""
+
+
 def short(sid: SessionId) -> str:
     """The first six characters, as logs and occtl show a session."""
     return sid[:6]

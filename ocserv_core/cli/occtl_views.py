@@ -53,6 +53,7 @@ def _since_start(report: StatusReport, now: float, *, debug: bool) -> Iterable[L
     yield line(number("Total sessions", report.total_sessions))
     yield line(number("Total authentication failures", report.total_auth_failures))
     yield line(number("IPs in ban list", report.banned_ips))
+    yield line(number("Clients cut off", report.clients_cut_off))
     if debug:
         yield line(number("Sec-mod client entries", report.secmod_client_entries))
         yield line(number("TLS DB entries", report.tls_db_entries))

@@ -102,7 +102,8 @@ class StatusReport(Control, frozen=True):
     """What `show status` tells. The second half counts since `last_stats_reset`.
 
     `active_sessions` counts workers, also those before login; `total_sessions` the connections that ended since
-    the start. A mean or maximum is 0 where nothing was measured; so is an MTU.
+    the start; `clients_cut_off` the clients since the start that broke a protocol before they had a tunnel. A mean
+    or maximum is 0 where nothing was measured; so is an MTU.
     """
 
     online: bool
@@ -121,6 +122,7 @@ class StatusReport(Control, frozen=True):
     idle_timed_out: int
     closed_on_error: int
     auth_failures: int
+    clients_cut_off: int = 0
     average_auth_time: float = 0.0
     max_auth_time: float = 0.0
     average_session_time: float = 0.0

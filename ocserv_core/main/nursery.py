@@ -189,8 +189,8 @@ def _start(config: WorkerConfig, arguments: list[str], environment: Mapping[str,
 class NurseryEvents(Protocol):
     """What main does about its nurseries' news; workers.py implements it."""
 
-    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
-        """A worker runs. Its pidfd: `Nurseries.take_pidfd(worker)`, now."""
+    def on_spawned(self, generation: int, worker: int, pid: int, pidfd: int) -> None:
+        """A worker runs. `pidfd` is the hearer's, unless this raises PeerViolation."""
 
     def on_spawn_failed(self, worker: int, error: str) -> None:
         """No worker could be forked."""
@@ -203,14 +203,14 @@ class NurseryEvents(Protocol):
 
 
 class Nurseries:
-    """All of them. `arguments` for the process: user, group, empty root."""
+    """All of them. `arguments` for the process: user, group, empty root. `events` hears their news: the workers,
+    which are made after them."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], events: NurseryEvents) -> None:
+    def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self.events: NurseryEvents
         self._arguments = arguments
         self._environment = environment
-        self._events = events
         self._all: dict[int, Nursery] = {}
-        self._unclaimed: dict[int, int] = {}
         self._current: Nursery | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._tasks = Tasks()
@@ -273,26 +273,21 @@ class Nurseries:
     # ---- news
 
     def on_spawned(self, nursery: Nursery, worker: int, pid: int, pidfd: int) -> None:
-        """From a nursery. Whoever hears of it takes the pidfd; it is closed where nobody does."""
-        self._unclaimed[worker] = pidfd
+        """From a nursery. PeerViolation, and the pidfd is closed."""
         try:
             check_forked(pid, pidfd, nursery.child.pid)
-            self._events.on_spawned(nursery.generation, worker, pid)
-        finally:
-            if worker in self._unclaimed:
-                close_foreign([self._unclaimed.pop(worker)])
-
-    def take_pidfd(self, worker: int) -> int:
-        """The pidfd of the worker that `on_spawned` just told of; the caller's from now on."""
-        return self._unclaimed.pop(worker)
+            self.events.on_spawned(nursery.generation, worker, pid, pidfd)
+        except PeerViolation:
+            close_foreign([pidfd])
+            raise
 
     def on_spawn_failed(self, _nursery: Nursery, worker: int, error: str) -> None:
         """From a nursery."""
-        self._events.on_spawn_failed(worker, error)
+        self.events.on_spawn_failed(worker, error)
 
     def on_exited(self, nursery: Nursery, pid: int, status: int) -> None:
         """From a nursery."""
-        self._events.on_exited(nursery.generation, pid, status)
+        self.events.on_exited(nursery.generation, pid, status)
 
     def on_nursery_lost(self, nursery: Nursery, error: PeerLost | PeerViolation) -> None:
         """It died, or broke its permits: it is ended, its workers go on, another takes its place."""
@@ -308,7 +303,7 @@ class Nurseries:
 
     async def _bury(self, nursery: Nursery) -> None:
         await end_child(nursery.child.pid, 1.0)
-        self._events.on_orphans(nursery.generation)
+        self.events.on_orphans(nursery.generation)
 
     async def _replace(self, dead: Nursery) -> None:
         await self._bury(dead)
@@ -331,18 +326,6 @@ CHECK = "--check"
 
 async def check_worker_config(config: WorkerConfig) -> None:
     """The nursery's half of `--test-config`; needs no privilege. ConfigErrors."""
-    nurseries = Nurseries([CHECK], {}, _Nobody())
+    nurseries = Nurseries([CHECK], {})
     nursery = await nurseries.prepare(config)
     await nursery.stop(5.0)
-
-
-class _Nobody:
-    """There are no workers in a check."""
-
-    def on_spawned(self, generation: int, worker: int, pid: int) -> None: ...
-
-    def on_spawn_failed(self, worker: int, error: str) -> None: ...
-
-    def on_exited(self, generation: int, pid: int, status: int) -> None: ...
-
-    def on_orphans(self, generation: int) -> None: ...

@@ -177,9 +177,9 @@ class Server:
         self._status = Status(self._config, self._secmod, resumption)
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status)
         requests = Requests(self._sessions, resumption, lambda: self._workers, self._config)
-        events = _NurseryEvents(lambda: self._workers)
-        self._nurseries = Nurseries(nursery_arguments, self._target.environment(), events)
+        self._nurseries = Nurseries(nursery_arguments, self._target.environment())
         self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
+        self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
         self._configuration = Configuration(self._secmod, self._nurseries)
@@ -306,25 +306,6 @@ class Server:
             _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
             self._workers.kill_all()
         self._tasks.cancel()
-
-
-class _NurseryEvents:
-    """Hands a nursery's news to the workers, which are made after the nurseries."""
-
-    def __init__(self, workers: Callable[[], Workers]) -> None:
-        self._workers = workers
-
-    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
-        self._workers().on_spawned(generation, worker, pid)
-
-    def on_spawn_failed(self, worker: int, error: str) -> None:
-        self._workers().on_spawn_failed(worker, error)
-
-    def on_exited(self, generation: int, pid: int, status: int) -> None:
-        self._workers().on_exited(generation, pid, status)
-
-    def on_orphans(self, generation: int) -> None:
-        self._workers().on_orphans(generation)
 
 
 def _log_target(launch: Launch, config: ServerConfig) -> LogTarget:

@@ -116,7 +116,10 @@ class Sessions:
             except _Refused as why:
                 refused = why
                 self._log_failure(worker, opened, why)
-            except (PoolExhausted, SystemFailure) as failure:
+            except PoolExhausted as why:
+                refused = _Refused(503, "No address is free, please try again later")
+                self._log_failure(worker, opened, why)
+            except SystemFailure as failure:
                 self._log_failure(worker, opened, failure)
             finally:
                 if worker.tunnel is None:

@@ -76,6 +76,7 @@ class Status:
             timed_out=period.session_timeouts,
             idle_timed_out=period.idle_timeouts,
             closed_on_error=period.errors,
+            clients_cut_off=self.workers.clients_cut_off,
             auth_failures=period.auth_failures,
             average_auth_time=period.auth_time.average,
             max_auth_time=period.auth_time.maximum,

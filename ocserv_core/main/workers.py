@@ -17,7 +17,7 @@ from ..errors import PeerLost, PeerViolation, SystemFailure
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
 from ..ipc.permits import Gate
-from ..model import DisconnectReason, SessionId, Traffic
+from ..model import CLIENT_CUT_OFF, DisconnectReason, SessionId, Traffic
 from ..system.memfd import map_page, read_traffic, shared_page
 from ..system.sockets import Accepted
 from .children import wait_exit
@@ -64,6 +64,7 @@ class Workers:
         self._new_gate = new_gate
         self._on_end = on_end
         self._next_number = 1
+        self.clients_cut_off = 0
         self._tasks = Tasks()
 
     @property
@@ -182,13 +183,13 @@ class Workers:
 
     # ---- end
 
-    def on_spawned(self, generation: int, number: int, pid: int) -> None:
+    def on_spawned(self, generation: int, number: int, pid: int, pidfd: int) -> None:
         """The nursery has forked it."""
         record = self.records.get(number)
         if record is None or record.generation != generation or record.pid:
             raise PeerViolation(f"Spawned names a worker ({number}) that was not asked for")
         record.pid = pid
-        self._handles[number].pidfd = self._nurseries.take_pidfd(number)
+        self._handles[number].pidfd = pidfd
         if record.state is ConnectionState.ENDED:
             self._kill(record)
 
@@ -203,7 +204,7 @@ class Workers:
         """A worker's process is gone, says the nursery that forked it."""
         record = next((r for r in self.records.values() if r.pid == pid and r.generation == generation), None)
         if record is not None:
-            self._log_status(record, status)
+            self._note_status(record, status)
             self._finish(record)
 
     def on_orphans(self, generation: int) -> None:
@@ -215,7 +216,7 @@ class Workers:
                 self._finish(record)
 
     async def _wait_orphan(self, record: WorkerRecord) -> None:
-        self._log_status(record, await wait_exit(record.pid))
+        self._note_status(record, await wait_exit(record.pid))
         self._finish(record)
 
     def _on_channel_end(self, record: WorkerRecord, error: PeerLost | PeerViolation) -> None:
@@ -264,6 +265,8 @@ class Workers:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handles.pidfd, signal.SIGKILL)
 
-    def _log_status(self, record: WorkerRecord, status: int) -> None:
+    def _note_status(self, record: WorkerRecord, status: int) -> None:
+        if status == CLIENT_CUT_OFF:
+            self.clients_cut_off += 1
         if status < 0 and -status in _CRASHES:
             _log.error("worker %d (%s) crashed: %s", record.pid, record.remote, signal.Signals(-status).name)

@@ -160,12 +160,12 @@ def data_bytes() -> int:
         return int(next(sizes, "0")) * 1024
 
 
-def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None) -> None:
+def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None, isolate: bool = True) -> None:
     """Close every other descriptor, and take the limits that hold for the rest of this worker's life.
 
     The standard three stay taken, by the nursery's /dev/null: what would write to them must never find a tunnel
-    there. Where the kernel has Landlock, the worker opens nothing and signals nobody any more.
-    memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on.
+    there. memory_baseline: what `enter_nursery` returned, where limit-worker-memory is on. isolate: the option
+    isolate-workers; where the kernel has Landlock, the worker opens nothing and signals nobody any more.
     Raises SystemFailure.
     """
     process.close_all_fds_but({*keep_fds, 0, 1, 2})
@@ -176,6 +176,7 @@ def enter_worker(keep_fds: Iterable[int], *, memory_baseline: int | None = None)
             process.set_limit(resource.RLIMIT_DATA, memory_baseline + _MEMORY_ALLOWANCE)
         process.set_no_new_privs()
         process.set_not_dumpable()
-        landlock.deny_all()
+        if isolate:
+            landlock.deny_all()
     except OSError as error:
         raise SystemFailure(f"a worker cannot be limited: {error.strerror}") from error

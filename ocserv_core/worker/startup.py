@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
+from mmap import mmap
 
-from ..errors import ClientError, PeerLost, PeerViolation
+from ..errors import ClientError, OcservError, PeerViolation
 from ..ipc.messages import Spawn
-from ..model import short
+from ..model import CLIENT_CUT_OFF, short
 from ..protocol.login import Login
 from ..protocol.login_words import ConnectionFacts, LoginSettings
 from ..protocol.offer import OfferFacts, build_offer
@@ -17,7 +19,7 @@ from ..system.memfd import map_page
 from ..system.process import set_title
 from ..system.sockets import tcp_mtu
 from .handshake import HealthProbe, certificate_facts, shake_hands
-from .link import Ended, Link, SecmodLost, adopt
+from .link import Link, adopt
 from .login import Granted, LoginDriver, LoginOver
 from .tunnel import Tunnel
 from .world import SERVER_NAME, World
@@ -35,37 +37,47 @@ def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
     link = Link(adopt(main_fd), adopt(secmod_fd))
     world.log.attach(link.main)
     set_title("ocserv-worker")
-    enter_worker(fds, memory_baseline=world.memory_baseline)
+    enter_worker(fds, memory_baseline=world.memory_baseline, isolate=world.config.server.isolate_workers)
     page = map_page(page_fd, writable=True)
     os.close(page_fd)
     with adopt(connection_fd) as connection:
         try:
-            session, info = shake_hands(connection, link, world)
-            vhost = world.vhost(info.vhost)
-            certificate = certificate_facts(session, info, vhost)
-            settings = LoginSettings.of(vhost)
-            login = Login(settings, ConnectionFacts(info.server_certificate_sha1, certificate))
-            deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
-            driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
-            granted = driver.run()
-            _log.info("session %s", short(granted.reply.sid))
-            facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
-            offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
-            Tunnel(session, info, link, granted, offer, page).run()
-        except HealthProbe as probe:
-            _log.debug("%s", probe)
-        except LoginOver as over:
-            _log.info("the connection ends: %s", over)
-        except ClientError as error:
-            _log.info("the client is cut off: %s", error)
-        except (Ended, SecmodLost, TimeoutError) as end:
-            _log.info("the connection ends: %s", end or type(end).__name__)
-        except PeerLost as lost:
-            _log.info("%s", lost)
-        except PeerViolation as violation:
-            _log.error("%s", violation)
-            return 1
+            _serve(spawn, connection, link, world, page)
+        except (OcservError, TimeoutError) as end:
+            return _tell(end)
     return 0
+
+
+def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, page: mmap) -> None:
+    """The client's life, in its order."""
+    session, info = shake_hands(connection, link, world)
+    vhost = world.vhost(info.vhost)
+    certificate = certificate_facts(session, info, vhost)
+    settings = LoginSettings.of(vhost)
+    login = Login(settings, ConnectionFacts(info.server_certificate_sha1, certificate))
+    deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
+    driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
+    granted = driver.run()
+    _log.info("session %s", short(granted.reply.sid))
+    facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
+    offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
+    Tunnel(session, info, link, granted, offer, page).run()
+
+
+_ENDINGS: tuple[tuple[type[Exception], int, str, int], ...] = (
+    (HealthProbe, logging.DEBUG, "%s", 0),
+    (LoginOver, logging.INFO, "the connection ends: %s", 0),
+    (ClientError, logging.INFO, "the client is cut off: %s", CLIENT_CUT_OFF),
+    (PeerViolation, logging.ERROR, "%s", 1),
+    (Exception, logging.INFO, "the connection ends: %s", 0),
+)
+"""What ended a worker before its tunnel, the first that fits: how it is logged, and the exit status."""
+
+
+def _tell(end: Exception) -> int:
+    level, text, status = next(row[1:] for row in _ENDINGS if isinstance(end, row[0]))
+    _log.log(level, text, end or type(end).__name__)
+    return status
 
 
 def _offer_facts(

@@ -100,6 +100,7 @@ General info:
 	Total sessions: 2
 	Total authentication failures: 3
 	IPs in ban list: 4
+	Clients cut off: 0
 
 Current stats period:
 	Last stats reset: 2023-11-14 22:12 (   60s)
@@ -130,6 +131,7 @@ STATUS_KEYS = [
     "Total sessions",
     "Total authentication failures",
     "IPs in ban list",
+    "Clients cut off",
     "Sec-mod client entries",
     "TLS DB entries",
     "Median latency",

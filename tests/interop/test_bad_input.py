@@ -43,6 +43,7 @@ class Witness:
         assert not client.output.find("reconnect")
         assert self._lab.login("alice", "--authenticate").wait() == 0
         assert [user["Username"] for user in server.show("users")] == ["bob"]
+        assert server.show("status")["Clients cut off"] == ("the client is cut off" in line)
 
 
 @pytest.fixture

@@ -35,14 +35,15 @@ class House:
     """A main that has nothing but nurseries, and hears of their workers."""
 
     def __init__(self, empty_root: str) -> None:
-        self.nurseries = Nurseries([*NOBODY, empty_root], {}, self)
+        self.nurseries = Nurseries([*NOBODY, empty_root], {})
+        self.nurseries.events = self
         self.pids: dict[int, int] = {}
         self.ended: list[tuple[int, int]] = []
         self.orphaned: list[int] = []
         self.clients: list[socket.socket] = []
 
-    def on_spawned(self, generation: int, worker: int, pid: int) -> None:
-        os.close(self.nurseries.take_pidfd(worker))
+    def on_spawned(self, generation: int, worker: int, pid: int, pidfd: int) -> None:
+        os.close(pidfd)
         self.pids[worker] = pid
 
     def on_spawn_failed(self, worker: int, error: str) -> None:

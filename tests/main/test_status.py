@@ -28,7 +28,7 @@ def status() -> Status:
     """Of a server without a connection."""
     secmod = cast("Any", SimpleNamespace(stats=SecmodStats(0, 0, 0, 0.0, 0.0), pid=7))
     made = Status(lambda: config(""), secmod, ResumptionCache(8, 300.0))
-    made.workers = cast("Any", SimpleNamespace(records={}))
+    made.workers = cast("Any", SimpleNamespace(records={}, clients_cut_off=0))
     return made
 
 

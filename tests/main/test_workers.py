@@ -58,14 +58,10 @@ class FakeNursery:
         self.generation = 1
         self.spawned: list[tuple[Spawn, list[socket.socket], int]] = []
         self.retired: list[int] = []
-        self.pidfds: dict[int, int] = {}
 
     def spawn(self, message: Spawn, fds: list[int]) -> None:
         connection, main, secmod = (socket.socket(fileno=os.dup(fd)) for fd in fds[:3])
         self.spawned.append((message, [connection, main, secmod], os.dup(fds[3])))
-
-    def take_pidfd(self, worker: int) -> int:
-        return self.pidfds.pop(worker)
 
     async def retire(self, generation: int) -> None:
         self.retired.append(generation)
@@ -137,13 +133,13 @@ class House:
 
     def on_spawned(self, generation: int, number: int, pid: int) -> None:
         """What a nursery says; a file that names the pid takes the pidfd's place."""
-        pidfd = self.nursery.pidfds[number] = os.memfd_create("pidfd")
+        pidfd = os.memfd_create("pidfd")
         os.write(pidfd, str(pid).encode())
         try:
-            self.workers.on_spawned(generation, number, pid)
-        finally:
-            if number in self.nursery.pidfds:
-                os.close(self.nursery.pidfds.pop(number))
+            self.workers.on_spawned(generation, number, pid, pidfd)
+        except PeerViolation:
+            os.close(pidfd)
+            raise
 
     def spawn(self, *, pid: int = 0) -> tuple[WorkerRecord, FakeWorker]:
         """A connection, and the worker that is forked for it (with a pid: the nursery has said so)."""
