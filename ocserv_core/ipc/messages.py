@@ -79,6 +79,18 @@ class AuthCont(Message, frozen=True):
     answer: str
 
 
+class LogOut(Message, frozen=True):
+    """The client says good-bye in HTTP: the session of this cookie ends as by a user's BYE. No answer."""
+
+    cookie: Cookie
+
+
+class ProfileRequest(Message, frozen=True):
+    """May who has this cookie see the user profile? Answer: ProfileReply."""
+
+    cookie: Cookie
+
+
 class CliStats(Message, frozen=True):
     """[SEC_CLI_STATS] Cumulative traffic of this connection; `reason` only in the last one, at its end."""
 
@@ -130,6 +142,12 @@ class AuthDenied(Message, frozen=True):
 
 class AuthLost(Message, frozen=True):
     """[SEC_AUTH_REP] There is no such conversation (any more): the client starts again at the form."""
+
+
+class ProfileReply(Message, frozen=True):
+    """Whether the cookie is one of a session that lives, of this worker's vhost."""
+
+    granted: bool
 
 
 AuthReply = AuthPrompt | AuthGranted | AuthDenied
@@ -470,8 +488,8 @@ class Exited(Message, frozen=True):
     status: int
 
 
-FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | CliStats
-FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost
+FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | CliStats
+FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply
 FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete | LogLine
 FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (

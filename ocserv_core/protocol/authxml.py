@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 from xml.parsers import expat
 
 from ..errors import HttpViolation
-from .cookie import parse_handle
+from ..model import Cookie
+from .cookie import parse_handle, parse_webvpn
 
 MAX_DEPTH = 64
 MAX_FIELDS = 64
@@ -36,13 +37,15 @@ class BodyKind(enum.Enum):
 class AuthBody:
     """One posted body. `fields` are the answers by name; `group` is None where none was named.
 
-    `handle` is the conversation named in `<opaque>`, as untrusted as everything here.
+    `handle` is the conversation named in `<opaque>`, as untrusted as everything here; `token` the cookie in
+    `<session-token>`, "" where there is none.
     """
 
     kind: BodyKind
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     group: str | None = None
     handle: str = field(default="", repr=False)
+    token: Cookie = field(default=Cookie(""), repr=False)
 
     @property
     def username(self) -> str | None:
@@ -132,6 +135,7 @@ class _ConfigAuthReader:
             fields=MappingProxyType(self._fields),
             group=self._found.get(_GROUP),
             handle=parse_handle(self._found.get(_HANDLE, "")),
+            token=parse_webvpn(self._found.get(_TOKEN, "")),
         )
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
@@ -167,6 +171,7 @@ class _ConfigAuthReader:
 
 _GROUP = (_ROOT, "group-select")
 _HANDLE = (_ROOT, "opaque", "aggauth-handle")
-_KEPT = frozenset((_GROUP, _HANDLE))
+_TOKEN = (_ROOT, "session-token")
+_KEPT = frozenset((_GROUP, _HANDLE, _TOKEN))
 
 _KINDS = {kind.value: kind for kind in BodyKind}

@@ -37,10 +37,12 @@ def parse_cookies(values: Iterable[str]) -> Cookies:
         if separator and name in ("webvpn", "webvpncontext"):
             found.setdefault(name, value)
     webvpn, context = found.get("webvpn"), found.get("webvpncontext", "")
-    return Cookies(
-        webvpn=None if webvpn is None else Cookie(webvpn if _COOKIE.fullmatch(webvpn) else ""),
-        context=parse_handle(context),
-    )
+    return Cookies(None if webvpn is None else parse_webvpn(webvpn), parse_handle(context))
+
+
+def parse_webvpn(text: str) -> Cookie:
+    """The credential as a client gave it back, or "" where it cannot be one of ours."""
+    return Cookie(text if _COOKIE.fullmatch(text) else "")
 
 
 def parse_handle(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config.values import Group
 from ..errors import HttpViolation, PeerViolation
-from ..model import ClientInfo
+from ..model import ClientInfo, Cookie
 from .answers import START_AGAIN, Answers
 from .authxml import AuthBody
 from .clients import ClientClass, classify, parse_client
@@ -26,17 +26,19 @@ from .login_table import TRANSITIONS, Input, State
 from .login_words import (
     AskCont,
     AskInit,
+    AskProfile,
     Close,
     Command,
     ConnectionFacts,
     Denied,
     Granted,
     LoginSettings,
+    LogOut,
     OpenTunnel,
     Prompt,
     Send,
 )
-from .pages import NOT_FOUND, Page, build_refusal, is_service
+from .pages import LOGOUT, NOT_FOUND, PAGES, Page, build_refusal, is_service
 
 Outcome = tuple[State, list[Command]]
 
@@ -64,6 +66,8 @@ class Login:
         self._prompt: Prompt | None = None
         self._handle = ""
         self._lost_handle = ""
+        self._cookie = Cookie("")
+        self._rested = State.START
 
     # ---- inputs -------------------------------------------------------------------------------------------------
 
@@ -95,6 +99,10 @@ class Login:
     def on_denied(self, reply: Denied) -> list[Command]:
         """secmod's AuthDenied."""
         return self._step(Input.DENIAL, reply)
+
+    def on_profile_reply(self, granted: bool) -> list[Command]:
+        """secmod's ProfileReply."""
+        return self._step(Input.PROFILE_REPLY, granted)
 
     def on_secmod_lost(self) -> list[Command]:
         """secmod was restarted and has forgotten every conversation: the login starts again at the form."""
@@ -134,10 +142,21 @@ class Login:
     def _on_profile(self, _: None) -> Outcome:
         response = self._answers.profile()
         if response is None:
-            return self.state, self._send(NOT_FOUND)
-        if self.state is not State.GRANTED and not self._cookies.webvpn:
-            return self.state, self._send(build_refusal(401))
-        return self.state, self._send(response)
+            return State.CLOSED, self._send(NOT_FOUND)
+        cookie = self._cookies.webvpn or self._cookie
+        if not cookie:
+            return State.CLOSED, self._send(build_refusal(401))
+        self._rested = self.state
+        return State.CHECKING, [AskProfile(cookie)]
+
+    def _on_profile_reply(self, granted: bool) -> Outcome:
+        response = self._answers.profile() if granted else None
+        if response is None:
+            return State.CLOSED, self._send(build_refusal(401))
+        return self._rested, self._send(response)
+
+    def _on_lost_while_checking(self, _: None) -> Outcome:
+        return State.CLOSED, self._send(build_refusal(503))
 
     def _on_unknown(self, _: None) -> Outcome:
         return State.CLOSED, self._send(NOT_FOUND)
@@ -146,8 +165,12 @@ class Login:
         refusal = self._send(build_refusal(violation.status))
         return State.CLOSED, [refusal[0], Close(f"bad request: {violation}")]
 
-    def _on_logout(self, _: AuthBody) -> Outcome:
-        return self.state, self._send(self._answers.logged_out())
+    def _on_logout(self, body: AuthBody | None) -> Outcome:
+        """A POST of XML that may name the cookie too, or a GET."""
+        cookie = self._cookies.webvpn or (body.token if body is not None else "")
+        response = self._answers.logged_out() if body is not None else self._answers.page(PAGES[LOGOUT])
+        said: list[Command] = [LogOut(Cookie(cookie))] if cookie else []
+        return self.state, [*said, *self._send(response)]
 
     # ---- the client's posts -------------------------------------------------------------------------------------
 
@@ -238,6 +261,7 @@ class Login:
 
     def _on_grant(self, granted: Granted) -> Outcome:
         self._username = granted.username
+        self._cookie = granted.cookie
         response = self._answers.success(granted.cookie, self._handle, v3=self._v3, keep_alive=not self._closing)
         return State.GRANTED, self._send(response)
 
@@ -289,6 +313,7 @@ class Login:
         """Drop the conversation, if any; secmod's own time limit ends its side."""
         self._prompt = self._pending = None
         self._username = self._handle = ""
+        self._cookie = Cookie("")
         return State.START
 
     def _deny(self, text: str) -> Outcome:

@@ -9,7 +9,7 @@ from .authxml import BodyKind, parse_auth_body
 from .http1 import Request
 from .login_table import Input
 from .login_words import PRIMARY
-from .pages import PROFILES, UNSERVED, find_page, is_form, is_under
+from .pages import LOGOUT, PROFILES, UNSERVED, find_page, is_form, is_under
 
 _BODIES = {
     BodyKind.INIT: Input.INIT,
@@ -37,6 +37,8 @@ def understand(request: Request) -> tuple[Input, Any]:
 def _understand_get(path: str) -> tuple[Input, Any]:
     if is_form(path):
         return Input.FORM, None
+    if is_under(path, LOGOUT):
+        return Input.LOGOUT, None
     page = find_page(path)
     if page is not None:
         return Input.PAGE, page

@@ -19,6 +19,7 @@ class State(enum.Enum):
     INIT_SENT = "waiting for secmod: a new conversation"
     CONT_SENT = "waiting for secmod: an answer"
     GRANTED = "logged in"
+    CHECKING = "waiting for secmod: the profile"
     CONNECTING = "waiting for main: the tunnel"
     CLOSED = "over"
 
@@ -32,11 +33,12 @@ class Input(enum.Enum):
     UNKNOWN = "any other request"
     INIT = "POST init"
     REPLY = "POST auth-reply"
-    LOGOUT = "POST logout"
+    LOGOUT = "logout"
     CONNECT = "CONNECT"
     PROMPT = "secmod asks"
     GRANT = "secmod grants"
     DENIAL = "secmod denies"
+    PROFILE_REPLY = "secmod has looked at the cookie"
     SECMOD_LOST = "secmod is lost"
     REFUSAL = "main refuses"
     VIOLATION = "not a request"
@@ -50,7 +52,7 @@ class Transition:
     leads_to: frozenset[State]
 
 
-START, PROMPTED, INIT_SENT, CONT_SENT, GRANTED, CONNECTING, CLOSED = State
+START, PROMPTED, INIT_SENT, CONT_SENT, GRANTED, CHECKING, CONNECTING, CLOSED = State
 _RESTING = (START, PROMPTED, GRANTED)
 _WAITING = (INIT_SENT, CONT_SENT)
 _SAME: tuple[State, ...] = ()
@@ -59,7 +61,7 @@ _SAME: tuple[State, ...] = ()
 _ROWS: tuple[tuple[tuple[State, ...], Input, str, tuple[State, ...]], ...] = (
     (_RESTING, Input.FORM, "on_form", (START,)),
     (_RESTING, Input.PAGE, "on_page", _SAME),
-    (_RESTING, Input.PROFILE, "on_profile", _SAME),
+    (_RESTING, Input.PROFILE, "on_profile", (CHECKING, CLOSED)),
     (_RESTING, Input.UNKNOWN, "on_unknown", (CLOSED,)),
     (_RESTING, Input.VIOLATION, "on_bad_request", (CLOSED,)),
     (_RESTING, Input.INIT, "on_init", (START, INIT_SENT)),
@@ -74,6 +76,8 @@ _ROWS: tuple[tuple[tuple[State, ...], Input, str, tuple[State, ...]], ...] = (
     (_WAITING, Input.SECMOD_LOST, "on_lost_while_asking", (START,)),
     ((PROMPTED,), Input.SECMOD_LOST, "on_lost_while_prompted", (START,)),
     ((START, GRANTED, CONNECTING, CLOSED), Input.SECMOD_LOST, "on_lost_while_idle", _SAME),
+    ((CHECKING,), Input.PROFILE_REPLY, "on_profile_reply", (*_RESTING, CLOSED)),
+    ((CHECKING,), Input.SECMOD_LOST, "on_lost_while_checking", (CLOSED,)),
     ((CONNECTING,), Input.REFUSAL, "on_refusal", (CLOSED,)),
 )
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..config.values import Group
 from ..config.worker import WorkerVhost
-from ..model import CertificateFacts, ClientInfo
+from ..model import CertificateFacts, ClientInfo, Cookie
 from .connect import ConnectRequest
 
 PRIMARY = ""
@@ -97,6 +97,20 @@ class AskCont:
 
 
 @dataclass(frozen=True, slots=True)
+class AskProfile:
+    """Ask secmod whether this cookie is a living session's (ProfileRequest), and hand its reply to the login."""
+
+    cookie: Cookie = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOut:
+    """Tell secmod that the client of this cookie has logged out (LogOut)."""
+
+    cookie: Cookie = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTunnel:
     """Ask main for the tunnel (AuthCookieRequest). On success the login is over; else `on_connect_refused`."""
 
@@ -110,7 +124,7 @@ class Close:
     reason: str
 
 
-Command = Send | AskInit | AskCont | OpenTunnel | Close
+Command = Send | AskInit | AskCont | AskProfile | LogOut | OpenTunnel | Close
 
 
 # ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied) --------------------------
@@ -133,7 +147,7 @@ class Granted(Protocol):
     """Logged in. `cookie` opens the tunnel."""
 
     @property
-    def cookie(self) -> str: ...
+    def cookie(self) -> Cookie: ...
     @property
     def username(self) -> str: ...
 

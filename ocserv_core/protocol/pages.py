@@ -21,6 +21,8 @@ class Page:
 _NO_UPDATES = Page("text/xml", b'<?xml version="1.0" encoding="UTF-8"?>\n<vpn rev="1.0">\n</vpn>\n')
 _EMPTY = Page("text/html", b"<html></html>\n")
 
+LOGOUT = "/logout"
+
 PAGES = {
     "/+CSCOT+/translation-table": _NO_UPDATES,
     "/+CSCOT+/oem-customization": _NO_UPDATES,
@@ -34,7 +36,7 @@ PAGES = {
     "/1/Darwin_i386": _EMPTY,
     "/1/binaries/update.txt": Page("text/plain", b"0,0,0000\n"),
     "/1/binaries/vpndownloader.sh": Page("application/x-shellscript", b"#!/bin/sh\n\nexit 0\n"),
-    "/logout": _EMPTY,
+    LOGOUT: _EMPTY,
 }
 
 FORM_PATHS = ("/auth", "/VPN")

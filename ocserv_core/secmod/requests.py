@@ -23,12 +23,15 @@ from ..ipc.messages import (
     Decrypt,
     DecryptReply,
     FromWorkerToSecmod,
+    LogOut,
     Message,
+    ProfileReply,
+    ProfileRequest,
     Sign,
     SignReply,
 )
 from ..ipc.permits import Gate, Permit
-from ..model import DisconnectReason, Endpoint, SessionId, Traffic
+from ..model import Cookie, DisconnectReason, Endpoint, SessionId, Traffic
 from ..plugin.backends import Login
 from .conversation import Conversation, Conversations
 from .keys import KeyRefused
@@ -49,11 +52,17 @@ class Phase(enum.Enum):
     TUNNEL = enum.auto()
 
 
-class Accounting(Protocol):
-    """Where a worker's statistics go."""
+class SessionDesk(Protocol):
+    """What a worker needs of the sessions."""
 
     def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
         """Cumulative traffic of a connection that goes on."""
+
+    def log_out(self, cookie: Cookie) -> None:
+        """The client of this cookie says good-bye."""
+
+    def knows(self, cookie: Cookie, vhost: str | None) -> bool:
+        """Whether the cookie is of a session that lives; of `vhost`, where that is known."""
 
 
 class WorkerPeer:
@@ -66,7 +75,7 @@ class WorkerPeer:
         local: Endpoint,
         prepared: Prepared,
         logins: Conversations,
-        accounting: Accounting,
+        sessions: SessionDesk,
     ) -> None:
         self.number = number
         self.remote = remote
@@ -76,7 +85,7 @@ class WorkerPeer:
         self.channel: AsyncChannel[FromWorkerToSecmod] | None = None
         self._prepared = prepared
         self._logins = logins
-        self._accounting = accounting
+        self._sessions = sessions
         self._gate = Gate(PERMITS, Phase.FRESH)
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
@@ -152,12 +161,20 @@ class WorkerPeer:
             self._logins.give_up(self._conversation, self._on_auth_reply)
         self._conversation = found
 
+    def answer_log_out(self, message: LogOut) -> None:
+        """Whoever has the cookie may end its session."""
+        self._sessions.log_out(message.cookie)
+
+    def answer_profile_request(self, message: ProfileRequest) -> None:
+        """The profile is for users, and the worker does not know whose a cookie is."""
+        self._send(ProfileReply(self._sessions.knows(message.cookie, self.vhost)))
+
     def answer_cli_stats(self, message: CliStats) -> None:
         """Traffic so far; the last one tells why the connection ended."""
         if message.sid != self.sid:
             raise PeerViolation("statistics of another session")
         if message.reason is None:
-            self._accounting.on_stats(message.sid, message.traffic)
+            self._sessions.on_stats(message.sid, message.traffic)
         else:
             self.last_reason = message.reason
 
@@ -204,5 +221,7 @@ PERMITS: Mapping[type[Message], Permit[Answer]] = {
     Decrypt: _permit(WorkerPeer.answer_decrypt, _BEFORE_LOGIN),
     AuthInit: _permit(WorkerPeer.answer_auth_init, _BEFORE_TUNNEL),
     AuthCont: _permit(WorkerPeer.answer_auth_cont, _BEFORE_TUNNEL),
+    LogOut: _permit(WorkerPeer.answer_log_out, _BEFORE_TUNNEL),
+    ProfileRequest: _permit(WorkerPeer.answer_profile_request, _BEFORE_TUNNEL),
     CliStats: _permit(WorkerPeer.answer_cli_stats, frozenset({Phase.TUNNEL})),
 }

@@ -19,6 +19,7 @@ from ..ipc.messages import (
     Commit,
     Configure,
     Discard,
+    DisconnectSession,
     DisconnectWorker,
     FinalStats,
     FromMainToSecmod,
@@ -36,7 +37,7 @@ from ..ipc.messages import (
     WorkerAttach,
 )
 from ..ipc.permits import Gate, Permit
-from ..model import Identity
+from ..model import DisconnectReason, Identity, SessionId
 from ..plugin.backends import Login
 from .composition import Method
 from .conversation import Conversations
@@ -140,7 +141,8 @@ class Service:
         self._prepared.clear()
         server = prepared.config.server
         if self._sessions is None:
-            self._sessions = Sessions(open_store(server.session_store.name, server.state_dir))
+            store = open_store(server.session_store.name, server.state_dir)
+            self._sessions = Sessions(store, self._on_logged_out)
         self._sessions.use(prepared.config)
         self._gate.phase = Phase.SERVING
 
@@ -226,6 +228,9 @@ class Service:
     def _on_login_failed(self, _login: Login) -> None:
         self._failures += 1
         self._send_stats()
+
+    def _on_logged_out(self, sid: SessionId) -> None:
+        self._main.send(DisconnectSession(sid, DisconnectReason.USER, "logged out"))
 
     def _send_stats(self) -> None:
         self._main.send(

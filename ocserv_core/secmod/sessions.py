@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -25,7 +25,7 @@ from ..ipc.messages import (
     SessionReply,
     SessionRow,
 )
-from ..model import DisconnectReason, Identity, SessionId, Traffic, short
+from ..model import Cookie, DisconnectReason, Identity, SessionId, Traffic, short
 from ..plugin.backends import Login
 from ..state.sessions import CookiePolicy, Put, Refusal, Session, SessionTable, build_cookie, build_sid
 from .composition import Method
@@ -40,8 +40,10 @@ WRITE_TIMEOUT = 2.0
 class Sessions:
     """The table, its store, and the configuration whose cookie rules hold."""
 
-    def __init__(self, store: MemoryStore | SqliteStore) -> None:
+    def __init__(self, store: MemoryStore | SqliteStore, disconnect: Callable[[SessionId], None]) -> None:
+        """disconnect: ends the tunnel of a session whose user has logged out."""
         self._store = store
+        self._disconnect = disconnect
         self._config: ServerConfig | None = None
         self._told: set[SessionId] = set()
         self._table = SessionTable(self._read())
@@ -140,6 +142,22 @@ class Sessions:
             # The store may still have it: perhaps it could not be read when this process began.
             self._store.apply(Change(sid, None))
         self._write()
+
+    def log_out(self, cookie: Cookie) -> None:
+        """The client of this cookie says good-bye."""
+        now = time.time()
+        session = self._table.living(cookie, now)
+        if session is None:
+            return
+        _log.info("'%s' logs out (session %s)", session.identity.username, short(session.sid))
+        if self._table.log_out(session.sid, now, self._policy(session.vhost)) is not None:
+            self._disconnect(session.sid)
+        self._write()
+
+    def knows(self, cookie: Cookie, vhost: str | None) -> bool:
+        """Whether the cookie is of a session that lives; of `vhost`, where that is known."""
+        session = self._table.living(cookie, time.time())
+        return session is not None and vhost in (None, session.vhost)
 
     # ---- housekeeping
 

@@ -4,7 +4,8 @@ A session begins when a login is granted and ends when its cookie can open no tu
 connections come and go; each is known by its worker's number, so that a message that is repeated changes nothing.
 
 What may change the life of a cookie, and nothing else may: `grant` and `open` give it cookie-timeout + 15 s, `close`
-does what CLOSE_RULES says once the last connection is gone, `revoke` ends it, `sweep` ends those whose time is over.
+does what CLOSE_RULES says once the last connection is gone, `log_out` as if that were a user's, `revoke` ends it,
+`sweep` ends those whose time is over.
 It never ends by time while a connection is open.
 
 Every change is noted for the store: `take_changes` hands over what must be written.
@@ -277,11 +278,18 @@ class SessionTable:
             return self._change(session, expires=max(session.expires, now + COOKIE_SLACK)), False
         return self._change(session, expires=_renewed(now, policy)), False
 
-    def log_out(self, sid: SessionId, now: float) -> None:
-        """The client said goodbye before it ever opened a tunnel: its cookie lives 15 s more."""
+    def log_out(self, sid: SessionId, now: float, policy: CookiePolicy) -> Session | None:
+        """The user said goodbye without a BYE: before a tunnel was ever opened the cookie lives 15 s more, after one
+        CLOSE_RULES decide, now or when the connections that are open end. Returns the session where there are such.
+        """
         session = self._by_sid.get(sid)
-        if session is not None and not session.opened_once:
+        if session is None or session.workers:
+            return session
+        if session.opened_once:
+            self._end_use(session, DisconnectReason.USER, now, policy)
+        else:
             self._change(session, expires=min(session.expires, now + COOKIE_SLACK))
+        return None
 
     def revoke(self, sid: SessionId) -> Session | None:
         """The cookie opens nothing from now on; the session is over with its last connection, or at once."""
@@ -299,10 +307,6 @@ class SessionTable:
         for session in over:
             self._delete(session)
         return over
-
-    def next_expiry(self) -> float | None:
-        """When `sweep` has something to do; None where nothing will expire by itself."""
-        return min((session.expires for session in self._by_sid.values() if not session.workers), default=None)
 
     # ---- what is learned of it
 
@@ -348,6 +352,13 @@ class SessionTable:
         """The session that this cookie was granted to, whether or not it may still be opened."""
         sid = self._by_cookie.get(hash_cookie(cookie))
         return None if sid is None else self._by_sid[sid]
+
+    def living(self, cookie: Cookie, now: float) -> Session | None:
+        """The session that this cookie may still be used for."""
+        session = self.by_cookie(cookie)
+        if session is None or session.revoked or not (session.workers or session.expires > now):
+            return None
+        return session
 
     def rows(self, now: float) -> list[Session]:
         """Every session that has not expired, oldest first."""

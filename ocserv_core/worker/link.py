@@ -26,7 +26,10 @@ from ..ipc.messages import (
     DecryptReply,
     FromMainToWorker,
     FromSecmodToWorker,
+    LogOut,
     Message,
+    ProfileReply,
+    ProfileRequest,
     ResumeDelete,
     ResumeFetch,
     ResumeReply,
@@ -37,6 +40,7 @@ from ..ipc.messages import (
     Terminate,
 )
 from ..ipc.permits import close_all
+from ..model import Cookie
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for what needs no user: a signature, session data."""
@@ -83,6 +87,18 @@ class Link:
         reply = self._ask_secmod(question, answers, timeout)
         assert isinstance(reply, answers)
         return reply
+
+    def ask_profile(self, cookie: Cookie, timeout: float) -> bool:
+        """Whether the cookie is a living session's. SecmodLost."""
+        return self._ask_secmod(ProfileRequest(cookie), (ProfileReply,), timeout).granted
+
+    def log_out(self, cookie: Cookie) -> None:
+        """The client of this cookie says good-bye; the next secmod is told where this one is gone."""
+        try:
+            self.secmod.send(LogOut(cookie))
+        except PeerLost:
+            self._await_secmod()
+            self.secmod.send(LogOut(cookie))
 
     def _ask_secmod(self, question: Message, answers: tuple[type[Answer], ...], timeout: float) -> Answer:
         try:

@@ -22,11 +22,11 @@ from ..ipc.messages import (
     AuthPrompt,
 )
 from ..log import HTTP
-from ..model import DEFAULT_VHOST, CertificateFacts
+from ..model import DEFAULT_VHOST, CertificateFacts, Cookie
 from ..protocol.connect import ConnectRequest
 from ..protocol.http1 import Request, RequestReader
 from ..protocol.login import Login
-from ..protocol.login_words import AskCont, AskInit, Close, Command, OpenTunnel, Send
+from ..protocol.login_words import AskCont, AskInit, AskProfile, Close, Command, LogOut, OpenTunnel, Send
 from .link import Link, SecmodLost
 
 _log = logging.getLogger(__name__)
@@ -143,6 +143,10 @@ class LoginDriver:
                     self._session.send(data, min(30.0, self._left()))
                 case AskInit() | AskCont():
                     queue.extendleft(reversed(self._ask(command)))
+                case AskProfile(cookie):
+                    queue.extendleft(reversed(self._ask_profile(cookie)))
+                case LogOut(cookie):
+                    self._link.log_out(cookie)
                 case OpenTunnel(request):
                     queue.extendleft(reversed(self._open_tunnel(request)))
                 case Close(reason):
@@ -164,6 +168,13 @@ class LoginDriver:
                 return self._login.on_denied(reply)
             case AuthLost():
                 return self._login.on_secmod_lost()
+
+    def _ask_profile(self, cookie: Cookie) -> list[Command]:
+        try:
+            granted = self._link.ask_profile(cookie, self._left())
+        except SecmodLost:
+            return self._login.on_secmod_lost()
+        return self._login.on_profile_reply(granted)
 
     def _open_tunnel(self, request: ConnectRequest) -> list[Command]:
         question = AuthCookieRequest(

@@ -128,6 +128,9 @@ class Dialogue:
     def secmod_denies(self, text: str = "") -> Command:
         return self._take(self.login.on_denied(AuthDenied(text)))
 
+    def secmod_knows_the_cookie(self, granted: bool = True) -> Command:
+        return self._take(self.login.on_profile_reply(granted))
+
     def secmod_is_lost(self) -> list[Command]:
         self.commands = self.login.on_secmod_lost()
         return self.commands

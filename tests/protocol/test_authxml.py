@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ocserv_core.errors import ClientError, HttpViolation
 from ocserv_core.protocol.authxml import AuthBody, BodyKind, parse_auth_body
 
-from .dialogue import config_auth
+from .dialogue import COOKIE, config_auth
 
 TWO_CREDENTIALS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <config-auth client="vpn" type="auth-reply" aggregate-auth-version="2"><version who="vpn">v9.01-3</version>\
@@ -58,7 +58,13 @@ def test_the_opaque_copy_gives_the_handle() -> None:
 
 
 def test_a_logout() -> None:
-    assert parse(config_auth("logout", "<session-token>x</session-token>")).kind is BodyKind.LOGOUT
+    body = parse(config_auth("logout", f"<session-token>{COOKIE}</session-token>"))
+    assert (body.kind, body.token) == (BodyKind.LOGOUT, COOKIE)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 44, "a" * 42 + "!"])
+def test_a_logout_of_what_cannot_be_a_cookie(token: str) -> None:
+    assert parse(config_auth("logout", f"<session-token>{token}</session-token>")).token == ""
 
 
 @pytest.mark.parametrize("name", ["password", "password2", "secondary_password", "answer", "passcode"])

@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 
 from ocserv_core.config.values import Group
 from ocserv_core.errors import PeerViolation
-from ocserv_core.model import CertificateFacts
+from ocserv_core.model import CertificateFacts, Cookie
 from ocserv_core.protocol.http1 import Headers, Request
 from ocserv_core.protocol.login import Login
 from ocserv_core.protocol.login_table import TRANSITIONS, State
-from ocserv_core.protocol.login_words import AskCont, AskInit, ConnectionFacts, LoginSettings, OpenTunnel
+from ocserv_core.protocol.login_words import (
+    AskCont,
+    AskInit,
+    AskProfile,
+    ConnectionFacts,
+    LoginSettings,
+    LogOut,
+    OpenTunnel,
+)
 
 from .dialogue import COOKIE, HANDLE, SHA1, Dialogue, RecordedLogin, answer, config_auth, http, init, reply
 
@@ -176,11 +184,36 @@ def test_a_password_of_no_conversation_gets_the_form() -> None:
     assert answer(Dialogue().posts(reply(password="secret"))).inputs == ["username", "password"]
 
 
-def test_a_logout_is_acknowledged_with_a_body() -> None:
+def test_a_logout_is_told_to_secmod_and_acknowledged_with_a_body() -> None:
     d = Dialogue()
-    bye = answer(d.posts(config_auth("logout", f"<session-token>{COOKIE}</session-token>")))
+    said = d.posts(config_auth("logout", f"<session-token>{COOKIE}</session-token>"))
+    assert said == LogOut(Cookie(COOKIE))
+    bye = answer(d.commands[1])
     assert bye.status == 200
     assert bye.body
+
+
+def test_a_logout_by_cookie_alone() -> None:
+    assert Dialogue().posts(config_auth("logout", ""), Cookie=f"webvpn={COOKIE}") == LogOut(Cookie(COOKIE))
+
+
+def test_a_logout_by_its_page() -> None:
+    d = Dialogue()
+    assert d.gets("/logout", Cookie=f"webvpn={COOKIE}") == LogOut(Cookie(COOKIE))
+    assert answer(d.commands[1]).body == "<html></html>\n"
+
+
+@pytest.mark.parametrize("token", ["", "<session-token>nonsense</session-token>"])
+def test_a_logout_of_nobody_is_acknowledged(token: str) -> None:
+    assert answer(Dialogue().posts(config_auth("logout", token))).status == 200
+    assert answer(Dialogue().gets("/logout")).status == 200
+
+
+def test_a_logout_that_closes_is_told_first() -> None:
+    d = Dialogue()
+    d.gets("/logout", Cookie=f"webvpn={COOKIE}", Connection="close")
+    assert isinstance(d.commands[0], LogOut)
+    assert d.closed
 
 
 def test_a_logout_leaves_an_open_question_and_a_login_alone() -> None:
@@ -627,28 +660,63 @@ def test_a_get_of_the_form_after_login_starts_again() -> None:
 PROFILE = LoginSettings("default", profile=b"<profile/>")
 
 
-def test_the_profile_is_served_after_login() -> None:
-    assert answer(logged_in(PROFILE).gets("/profiles/p.xml")).body == "<profile/>"
+def test_the_profile_is_served_after_login_if_secmod_knows_the_cookie() -> None:
+    d = logged_in(PROFILE)
+    assert d.gets("/profiles/p.xml") == AskProfile(Cookie(COOKIE))
+    assert answer(d.secmod_knows_the_cookie()).body == "<profile/>"
+    assert d.state() is State.GRANTED
 
 
-def test_the_profile_is_served_to_a_cookie() -> None:
+def test_the_profile_is_served_to_a_cookie_that_secmod_knows() -> None:
     d = Dialogue(PROFILE)
-    assert answer(d.gets("/profiles/../../etc/shadow", Cookie=f"webvpn={COOKIE}")).body == "<profile/>"
+    assert d.gets("/profiles/../../etc/shadow", Cookie=f"webvpn={COOKIE}") == AskProfile(Cookie(COOKIE))
+    assert answer(d.secmod_knows_the_cookie()).body == "<profile/>"
     assert d.state() is State.START
 
 
-def test_the_profile_is_refused_without_a_cookie() -> None:
+def test_the_profile_is_refused_to_a_cookie_that_secmod_does_not_know() -> None:
+    d = Dialogue(PROFILE)
+    d.gets("/profiles/p.xml", Cookie=f"webvpn={COOKIE}")
+    assert answer(d.secmod_knows_the_cookie(granted=False)).status == 401
+    assert d.closed
+
+
+def test_the_profile_without_secmod_is_for_later() -> None:
+    d = Dialogue(PROFILE)
+    d.gets("/profiles/p.xml", Cookie=f"webvpn={COOKIE}")
+    assert answer(d.secmod_is_lost()[0]).status == 503
+    assert d.closed
+
+
+@pytest.mark.parametrize("cookie", ["", "webvpn=", "webvpn=nonsense"])
+def test_the_profile_is_refused_without_a_cookie(cookie: str) -> None:
+    d = Dialogue(PROFILE)
+    assert answer(d.gets("/profiles/p.xml", Cookie=cookie)).status == 401
+    assert d.closed
+
+
+def test_the_profile_without_a_cookie_in_any_state() -> None:
     d = Dialogue(PROFILE)
     assert answer(d.gets("/profiles/p.xml")).status == 401
-    assert d.closed
+    d = Dialogue(PROFILE)
+    d.posts(reply(username="alice"))
+    d.secmod_asks()
+    assert answer(d.gets("/profiles/p.xml")).status == 401
 
 
 def test_the_profile_while_asked() -> None:
     d = Dialogue(PROFILE)
     d.posts(reply(username="alice"))
     d.secmod_asks()
-    assert answer(d.gets("/profiles/p.xml", Cookie=f"webvpn={COOKIE}")).status == 200
+    d.gets("/profiles/p.xml", Cookie=f"webvpn={COOKIE}")
+    assert answer(d.secmod_knows_the_cookie()).status == 200
     assert d.state() is State.PROMPTED
+
+
+def test_a_new_form_forgets_the_cookie() -> None:
+    d = logged_in(PROFILE)
+    d.gets("/")
+    assert answer(d.gets("/profiles/p.xml")).status == 401
 
 
 def test_no_profile_is_not_found() -> None:

@@ -15,7 +15,7 @@ from .dialogue import init
     ("method", "target", "body", "happened"),
     [
         ("GET", "/", b"", Input.FORM),
-        ("GET", "/logout", b"", Input.PAGE),
+        ("GET", "/logout", b"", Input.LOGOUT),
         ("GET", "/profiles/x", b"", Input.PROFILE),
         ("GET", "/x", b"", Input.UNKNOWN),
         ("POST", "/", init().encode(), Input.INIT),

@@ -16,7 +16,10 @@ from ocserv_core.ipc.messages import (
     AuthPrompt,
     CliStats,
     Decrypt,
+    LogOut,
     Message,
+    ProfileReply,
+    ProfileRequest,
     Sign,
     SignReply,
 )
@@ -34,6 +37,7 @@ from . import pki
 from .backends import Backend, compose, one_password
 
 DIGEST = hashlib.sha256(b"text").digest()
+KNOWN = Cookie("known")
 SID, OTHER_SID = SessionId("mine"), SessionId("another's")
 
 
@@ -53,12 +57,19 @@ class Desk:
         handles = (f"handle-{number}" for number in itertools.count(1))
         self.logins = Conversations(handles.__next__, self._grant, lambda _login: None)
         self.stats: list[tuple[SessionId, Traffic]] = []
+        self.logged_out: list[Cookie] = []
 
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
         return AuthGranted(SID, Cookie("cookie"), identity.username, "")
 
     def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
         self.stats.append((sid, traffic))
+
+    def log_out(self, cookie: Cookie) -> None:
+        self.logged_out.append(cookie)
+
+    def knows(self, cookie: Cookie, vhost: str | None) -> bool:
+        return (cookie, vhost) in ((KNOWN, None), (KNOWN, "default"))
 
 
 class Worker:
@@ -173,10 +184,39 @@ def test_statistics_before_the_tunnel_are_a_violation(worker: Worker) -> None:
     assert worker.refusal(CliStats(SID, Traffic())) == "CliStats is not permitted in phase FRESH"
 
 
-@pytest.mark.parametrize("message", [sign(), Decrypt("default", 0, b""), init(), AuthCont("handle-1", "x")])
+TUNNEL_REFUSES = [
+    sign(),
+    Decrypt("default", 0, b""),
+    init(),
+    AuthCont("handle-1", "x"),
+    LogOut(KNOWN),
+    ProfileRequest(KNOWN),
+]
+
+
+@pytest.mark.parametrize("message", TUNNEL_REFUSES)
 def test_in_the_tunnel_there_are_statistics_and_nothing_else(worker: Worker, message: Message) -> None:
     worker.peer.enter_tunnel(SID)
     assert worker.refusal(message) == f"{type(message).__name__} is not permitted in phase TUNNEL"
+
+
+def test_a_logout_is_not_answered() -> None:
+    desk = Desk()
+    worker = Worker(desk)
+    worker.say(LogOut(KNOWN))
+    assert (desk.logged_out, worker.heard) == ([KNOWN], [])
+
+
+def test_the_profile_is_for_a_cookie_that_is_known(worker: Worker) -> None:
+    worker.say(ProfileRequest(KNOWN))
+    worker.say(ProfileRequest(Cookie("guessed")))
+    assert worker.heard == [ProfileReply(True), ProfileReply(False)]
+
+
+def test_the_profile_is_not_for_the_cookie_of_another_vhost(worker: Worker) -> None:
+    worker.say(sign("b.example"))
+    worker.say(ProfileRequest(KNOWN))
+    assert worker.heard[1:] == [ProfileReply(False)]
 
 
 def test_statistics_of_another_s_session_are_a_violation(worker: Worker) -> None:

@@ -30,13 +30,17 @@ from ocserv_core.ipc.messages import (
     Configure,
     Configured,
     Discard,
+    DisconnectSession,
     DisconnectWorker,
     FinalStats,
     FromSecmodToMain,
     FromSecmodToWorker,
     ListSessions,
+    LogOut,
     Message,
     OpenSessions,
+    ProfileReply,
+    ProfileRequest,
     Revoke,
     SecmodStats,
     SessionClose,
@@ -358,6 +362,44 @@ def test_a_session_that_is_revoked_opens_nothing(config: ServerConfig) -> None:
         granted = await house.log_in(house.attach())
         house.main.channel.send(Revoke(granted.sid))
         assert (await house.open(granted.cookie)).refused
+
+    play(config, dialogue)
+
+
+def test_a_logout_before_a_tunnel_ends_the_session_soon(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        granted = await house.log_in(worker)
+        worker.channel.send(LogOut(granted.cookie))
+        worker.channel.send(ProfileRequest(granted.cookie))
+        assert (await worker.hear(ProfileReply)).granted
+        house.main.channel.send(ListSessions(1))
+        (row,) = (await house.main.hear(SessionList)).rows
+        assert row.expires - row.created < 20
+        assert not any(isinstance(message, DisconnectSession) for message in house.main.heard)
+
+    play(config, dialogue)
+
+
+def test_a_logout_ends_the_tunnel_as_a_bye_would(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        granted = await house.log_in(worker)
+        await house.open(granted.cookie)
+        house.attach().channel.send(LogOut(granted.cookie))
+        ordered = await house.main.hear(DisconnectSession)
+        assert (ordered.sid, ordered.reason) == (granted.sid, DisconnectReason.USER)
+        assert not (await house.close(granted.sid, ordered.reason)).cookie_lives
+
+    play(config, dialogue)
+
+
+def test_a_logout_with_a_cookie_that_nobody_has_does_nothing(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach()
+        worker.channel.send(LogOut(Cookie("x" * 43)))
+        worker.channel.send(ProfileRequest(Cookie("x" * 43)))
+        assert not (await worker.hear(ProfileReply)).granted
 
     play(config, dialogue)
 

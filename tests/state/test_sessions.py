@@ -274,18 +274,52 @@ class TestClose:
 
 class TestLogOut:
     def test_before_a_tunnel_the_cookie_lives_15_seconds(self, table: SessionTable) -> None:
-        table.log_out(SID, NOW)
+        assert table.log_out(SID, NOW, POLICY) is None
         assert isinstance(opened(table, now=NOW + 14), Session)
         assert table.sweep(NOW + 15) == []
 
     def test_and_no_longer(self, table: SessionTable) -> None:
-        table.log_out(SID, NOW)
+        table.log_out(SID, NOW, POLICY)
         assert opened(table, now=NOW + 15) is Refusal.EXPIRED
 
-    def test_after_a_tunnel_the_close_decides(self, table: SessionTable) -> None:
+    def test_in_a_tunnel_its_close_decides(self, table: SessionTable) -> None:
         opened(table)
-        table.log_out(SID, NOW)
+        assert table.log_out(SID, NOW, POLICY) == table.get(SID)
         assert isinstance(opened(table, worker=2, now=NOW + 200), Session)
+
+    def test_after_a_tunnel_the_session_is_over(self, table: SessionTable) -> None:
+        opened(table)
+        closed(table, reason=R.TEMPORARY)
+        assert table.log_out(SID, NOW + 1, POLICY) is None
+        assert table.get(SID) is None
+
+    def test_after_a_tunnel_a_persistent_cookie_lives_as_after_a_bye(self, table: SessionTable) -> None:
+        opened(table)
+        closed(table, reason=R.TEMPORARY, policy=PERSISTENT)
+        table.log_out(SID, NOW + 1, PERSISTENT)
+        session = table.get(SID)
+        assert session is not None
+        assert session.expires == NOW + 315
+
+    def test_of_nobody(self, table: SessionTable) -> None:
+        assert table.log_out(SessionId("unknown"), NOW, POLICY) is None
+
+
+class TestLiving:
+    def test_while_its_time_lasts(self, table: SessionTable) -> None:
+        assert [table.living(COOKIE, now) is not None for now in (NOW + 314, NOW + 315)] == [True, False]
+
+    def test_while_it_is_used(self, table: SessionTable) -> None:
+        opened(table)
+        assert table.living(COOKIE, NOW + 1_000_000) == table.get(SID)
+
+    def test_not_when_it_is_revoked(self, table: SessionTable) -> None:
+        opened(table)
+        table.revoke(SID)
+        assert table.living(COOKIE, NOW) is None
+
+    def test_not_one_that_was_guessed(self, table: SessionTable) -> None:
+        assert table.living(Cookie("guessed"), NOW) is None
 
 
 class TestRevoke:
@@ -318,13 +352,6 @@ class TestSweep:
     def test_leaves_what_is_in_use(self, table: SessionTable) -> None:
         opened(table)
         assert table.sweep(NOW + 1_000_000) == []
-
-    def test_says_when_to_come_again(self, table: SessionTable) -> None:
-        assert table.next_expiry() == NOW + 315
-
-    def test_need_not_come_while_all_are_in_use(self, table: SessionTable) -> None:
-        opened(table)
-        assert table.next_expiry() is None
 
     def test_rows_leave_out_what_is_over(self, table: SessionTable) -> None:
         assert [len(table.rows(now)) for now in (NOW + 314, NOW + 315)] == [1, 0]

@@ -16,7 +16,10 @@ from ocserv_core.ipc.messages import (
     AuthCookieRequest,
     AuthLost,
     AuthPrompt,
+    LogOut,
     Message,
+    ProfileReply,
+    ProfileRequest,
     ResumeDelete,
     ResumeFetch,
     ResumeReply,
@@ -57,6 +60,26 @@ def test_a_signature_is_asked_for_and_given(ends: Ends) -> None:
 def test_a_round_of_a_login(ends: Ends, reply: Message) -> None:
     ends.secmod.send(reply)
     assert ends.link.ask_auth(AuthCont("h", "x"), 1) == reply
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_whether_a_cookie_is_known(ends: Ends, granted: bool) -> None:
+    ends.secmod.send(ProfileReply(granted))
+    assert ends.link.ask_profile(Cookie("c"), 1) is granted
+    assert ends.heard(ends.secmod) == [ProfileRequest(Cookie("c"))]
+
+
+def test_a_logout_is_told_and_not_answered(ends: Ends) -> None:
+    ends.link.log_out(Cookie("c"))
+    assert ends.heard(ends.secmod) == [LogOut(Cookie("c"))]
+
+
+def test_a_logout_without_secmod_is_told_to_the_next(ends: Ends) -> None:
+    ends.secmod.close()
+    new = ends.new_secmod()
+    ends.link.log_out(Cookie("c"))
+    assert ends.heard(new) == [LogOut(Cookie("c"))]
+    new.close()
 
 
 def test_session_data_is_stored_fetched_and_deleted(ends: Ends) -> None:

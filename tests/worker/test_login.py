@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.errors import ClientError
+from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import (
     AuthCont,
     AuthCookieRefused,
@@ -22,7 +24,10 @@ from ocserv_core.ipc.messages import (
     AuthGranted,
     AuthInit,
     AuthPrompt,
+    LogOut,
     Message,
+    ProfileReply,
+    ProfileRequest,
     ResumeReply,
     Terminate,
 )
@@ -80,8 +85,9 @@ class Table:
         self.leaves = False
         self.asked: list[Message] = []
         self.helpers: list[threading.Thread] = []
+        self.next_secmod: Channel[Any] | None = None
         self.tls = FakeTls(ours)
-        login = Login(LoginSettings("default"), ConnectionFacts("AB" * 20, certificate))
+        login = Login(LoginSettings("default", profile=b"<profile/>"), ConnectionFacts("AB" * 20, certificate))
         self.driver = LoginDriver(
             self.tls, ours.fileno(), ends.link, login, certificate, "default", time.monotonic() + 10
         )
@@ -101,6 +107,16 @@ class Table:
     def secmod_answers(self, *messages: Message) -> None:
         for message in messages:
             self.ends.secmod.send(message)
+
+    def secmod_dies_when_asked(self) -> None:
+        """And main hands over the channel to another."""
+
+        def die() -> None:
+            self.ends.secmod.receive(10)
+            self.ends.secmod.close()
+            self.next_secmod = self.ends.new_secmod()
+
+        self.helpers.append(meanwhile(die))
 
     def main_answers(self, message: Message, *fds: int) -> None:
         """What main says when it is asked for the tunnel."""
@@ -131,6 +147,8 @@ class Table:
         self.client.close()
         self.ours.close()
         self.ends.close()
+        if self.next_secmod is not None:
+            self.next_secmod.close()
 
 
 def _response(client: socket.socket) -> bytes:
@@ -219,6 +237,34 @@ def test_a_refused_tunnel_is_answered(table: Table, status: int) -> None:
     assert _response(table.client).startswith(f"HTTP/1.1 {status}".encode())
 
 
+@pytest.mark.parametrize(("granted", "said"), [(True, b"<profile/>"), (False, b"HTTP/1.1 401")])
+def test_the_profile_is_secmod_s_to_grant(table: Table, granted: bool, said: bytes) -> None:
+    table.leaves = True
+    table.say(http("GET", "/profiles/p.xml", Cookie=f"webvpn={COOKIE}"))
+    table.secmod_answers(ProfileReply(granted))
+    with pytest.raises(LoginOver):
+        table.run()
+    assert said in table.heard
+    assert table.ends.heard(table.ends.secmod) == [ProfileRequest(Cookie(COOKIE))]
+
+
+def test_a_profile_whose_secmod_dies_is_for_later(table: Table) -> None:
+    table.secmod_dies_when_asked()
+    table.say(http("GET", "/profiles/p.xml", Cookie=f"webvpn={COOKIE}"))
+    with pytest.raises(LoginOver):
+        table.run()
+    assert b"HTTP/1.1 503" in table.heard
+
+
+def test_a_logout_is_told_to_secmod(table: Table) -> None:
+    table.leaves = True
+    table.say(http("GET", "/logout", Cookie=f"webvpn={COOKIE}"))
+    with pytest.raises(LoginOver):
+        table.run()
+    assert b"HTTP/1.1 200" in table.heard
+    assert table.ends.heard(table.ends.secmod) == [LogOut(Cookie(COOKIE))]
+
+
 def test_nonsense_is_answered_and_ends(table: Table) -> None:
     table.say(b"NONSENSE\r\n\r\n")
     with pytest.raises(LoginOver):
@@ -248,14 +294,7 @@ def test_a_silent_client_has_until_the_deadline(table: Table) -> None:
 
 
 def test_a_secmod_that_dies_in_a_round_begins_the_login_again(table: Table) -> None:
-    made: list[object] = []
-
-    def die() -> None:
-        table.ends.secmod.receive(10)
-        table.ends.secmod.close()
-        made.append(table.ends.new_secmod())
-
-    table.helpers.append(meanwhile(die))
+    table.secmod_dies_when_asked()
     table.leaves = True
     table.say(FORM, BOTH)
     with pytest.raises(LoginOver):
