@@ -68,11 +68,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     server: WorkerServer
     vhosts: tuple[WorkerVhost, ...]
 
-    def for_name(self, server_name: str) -> WorkerVhost:
-        """The vhost that a client means by its SNI: in any case, the one declared last, else the default one."""
-        wanted = server_name.lower()
-        return next((v for v in reversed(self.vhosts[1:]) if v.name.lower() == wanted), self.vhosts[0])
-
 
 def build_worker_config(
     config: ServerConfig,

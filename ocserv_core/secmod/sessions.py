@@ -27,7 +27,17 @@ from ..ipc.messages import (
 )
 from ..model import Cookie, DisconnectReason, Identity, SessionId, Traffic, short
 from ..plugin.backends import Login
-from ..state.sessions import CookiePolicy, Put, Refusal, Session, SessionTable, build_cookie, build_sid
+from ..state.sessions import (
+    COOKIE_BYTES,
+    SID_BYTES,
+    CookiePolicy,
+    Put,
+    Refusal,
+    Session,
+    SessionTable,
+    build_cookie,
+    build_sid,
+)
 from .composition import Method
 from .store import Change, MemoryStore, SqliteStore
 
@@ -59,9 +69,9 @@ class Sessions:
 
     async def grant(self, login: Login, method: Method, identity: Identity) -> AuthGranted:
         """A login succeeded. The cookie is given out when it is on disk, so that it survives whatever comes."""
-        cookie = build_cookie(os.urandom(32))
+        cookie = build_cookie(os.urandom(COOKIE_BYTES))
         session = self._table.grant(
-            sid=build_sid(os.urandom(21)),
+            sid=build_sid(os.urandom(SID_BYTES)),
             cookie=cookie,
             vhost=login.vhost,
             method=method.name,

@@ -118,11 +118,6 @@ class Pools:
         for pool in self._families.values():
             pool.release(owner, hold_until)
 
-    def sweep(self, now: float) -> None:
-        """Forget the holds that are over."""
-        for pool in self._families.values():
-            pool.sweep(now)
-
     def record(self) -> PoolsRecord:
         """Every pool as plain data."""
         return PoolsRecord([pool.record() for pool in self._families.values()])

@@ -136,13 +136,12 @@ CLOSE_RULES: dict[DisconnectReason, tuple[CookieRule, CookieRule]] = {
 
 class CloseOutcome(msgspec.Struct, frozen=True):
     """What a close came to. `session` is as it stands now (or stood last), `traffic` and `reason` are the
-    connection's. `ended`: the logical session is over. `repeated`: this close had been done before."""
+    connection's. `ended`: the logical session is over."""
 
     session: Session
     traffic: Traffic
     reason: DisconnectReason
     ended: bool = False
-    repeated: bool = False
 
     @property
     def cookie_lives(self) -> bool:
@@ -251,7 +250,7 @@ class SessionTable:
         if session is None:
             return None
         if worker not in session.workers:
-            return CloseOutcome(session, traffic, session.last_reason, repeated=True)
+            return CloseOutcome(session, traffic, session.last_reason)
         told = session.words.get(worker, DisconnectReason.UNSPECIFIED)
         ended_by = reason if reason != DisconnectReason.UNSPECIFIED else told
         session = self._change(
@@ -322,14 +321,11 @@ class SessionTable:
         if session is not None and session.lease != lease:
             self._change(session, lease=lease)
 
-    def attach(self, sid: SessionId, worker: int) -> bool:
-        """After a restart of secmod: this worker carries the session. False where the session is not known."""
+    def attach(self, sid: SessionId, worker: int) -> None:
+        """After a restart of secmod: this worker carries the session."""
         session = self._by_sid.get(sid)
-        if session is None:
-            return False
-        if worker not in session.workers:
+        if session is not None and worker not in session.workers:
             self._change(session, workers=(*session.workers, worker), opened_once=True)
-        return True
 
     def reconcile(
         self, open_sids: Collection[SessionId], now: float, policy_of: Callable[[str], CookiePolicy]

@@ -91,19 +91,6 @@ def test_the_groups_of_a_back_end_are_bounded() -> None:
     assert len(default("auto-select-group = true\n", {"default": many}).groups) == 512
 
 
-def test_a_name_chooses_its_vhost_in_any_case() -> None:
-    assert worker_config("[vhost:A.example]\n").for_name("a.EXAMPLE").name == "A.example"
-
-
-def test_of_two_names_the_last_is_chosen() -> None:
-    assert worker_config("[vhost:a.com]\n[vhost:A.com]\n").for_name("a.com").name == "A.com"
-
-
-def test_any_other_name_means_the_default_vhost() -> None:
-    read = worker_config("[vhost:a.example]\n")
-    assert [read.for_name(name).name for name in ("", "b.example", "sub.a.example")] == ["default"] * 3
-
-
 def test_a_workers_configuration_travels() -> None:
     read = worker_config("select-group = a[B]\n[vhost:a]\n")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(read), type=WorkerConfig) == read
