@@ -102,13 +102,6 @@ class TestShared:
         pools.release(ALICE, 0)
         assert pools.record().pools[0].leased == []
 
-    def test_a_sweep_reaches_every_pool(self) -> None:
-        pools = Pools()
-        lease(pools.get("192.0.2.0/24", "2001:db8::/48", 64), ALICE)
-        pools.release(ALICE, NOW + 1)
-        pools.sweep(NOW + 2)
-        assert [entry.held for entry in pools.record().pools] == [[], []]
-
 
 def test_the_registry_comes_back_as_it_was() -> None:
     pools = Pools()
