@@ -113,6 +113,11 @@ class RequestReader:
         """Add what was read from the connection."""
         self._buffer += data
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a request has begun that is not complete."""
+        return bool(self._buffer) or self._head is not None
+
     def next_request(self) -> Request | None:
         """The request that is complete now, or None where more must be read first.
 

@@ -163,7 +163,7 @@ class Login:
 
     def _on_bad_request(self, violation: HttpViolation) -> Outcome:
         refusal = self._send(build_refusal(violation.status))
-        return State.CLOSED, [refusal[0], Close(f"bad request: {violation}")]
+        return State.CLOSED, [refusal[0], Close(f"bad request: {violation}", violation=True)]
 
     def _on_logout(self, body: AuthBody | None) -> Outcome:
         """A POST of XML that may name the cookie too, or a GET."""

@@ -119,9 +119,10 @@ class OpenTunnel:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection; `reason` is for the log."""
+    """End the connection; `reason` is for the log. `violation`: the client broke HTTP, and is counted."""
 
     reason: str
+    violation: bool = False
 
 
 Command = Send | AskInit | AskCont | AskProfile | LogOut | OpenTunnel | Close

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 
-from ..bridge.tls import TlsInfo, TlsSession
+from ..bridge.tls import TlsClosed, TlsInfo, TlsSession
 from ..config.worker import WorkerVhost
 from ..errors import ClientError
 from ..model import CertificateFacts, DisconnectReason
@@ -30,7 +30,10 @@ def shake_hands(connection: socket.socket, link: Link, world: World) -> tuple[Tl
     """From the first byte to keys. HealthProbe, TlsError."""
     _await_first_byte(connection)
     session = TlsSession(world.tls, connection.fileno(), link, link)
-    info = session.handshake(HANDSHAKE_TIMEOUT)
+    try:
+        info = session.handshake(HANDSHAKE_TIMEOUT)
+    except TlsClosed as closed:
+        raise ClientError(f"half a handshake: {closed}") from None
     _log.debug("TLS: %s, vhost %s%s", info.ciphersuite, info.vhost, ", resumed" if info.resumed else "")
     return session, info
 

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..bridge.tls import TlsClosed
 from ..errors import ClientError, HttpViolation
 from ..ipc.messages import (
     AuthCont,
@@ -106,11 +107,21 @@ class LoginDriver:
     def _next_request(self) -> Request:
         while (request := self._reader.next_request()) is None:
             self._wait()
-            data = self._session.recv(READ_SIZE, self._left())
-            if not data:
-                raise LoginOver("the client closed the connection")
-            self._reader.receive_data(data)
+            self._reader.receive_data(self._receive())
         return request
+
+    def _receive(self) -> bytes:
+        """What the client sends next. LoginOver at its end, which is a violation in the middle of a request; that
+        many clients close TCP without close_notify is not."""
+        try:
+            data = self._session.recv(READ_SIZE, self._left())
+        except TlsClosed:
+            data = b""
+        if not data and self._reader.incomplete:
+            raise ClientError("half a request")
+        if not data:
+            raise LoginOver("the client closed the connection")
+        return data
 
     def _wait(self) -> None:
         """For the client, while listening to main."""
@@ -149,9 +160,9 @@ class LoginDriver:
                     self._link.log_out(cookie)
                 case OpenTunnel(request):
                     queue.extendleft(reversed(self._open_tunnel(request)))
-                case Close(reason):
+                case Close(reason, violation):
                     self._session.bye()
-                    raise LoginOver(reason)
+                    raise ClientError(reason) if violation else LoginOver(reason)
 
     def _ask(self, command: AskInit | AskCont) -> list[Command]:
         try:

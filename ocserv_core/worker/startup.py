@@ -8,6 +8,7 @@ import socket
 import time
 from mmap import mmap
 
+from ..bridge.tls import TlsClosed
 from ..errors import ClientError, OcservError, PeerViolation
 from ..ipc.messages import Spawn
 from ..model import CLIENT_CUT_OFF, short
@@ -67,6 +68,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
 _ENDINGS: tuple[tuple[type[Exception], int, str, int], ...] = (
     (HealthProbe, logging.DEBUG, "%s", 0),
     (LoginOver, logging.INFO, "the connection ends: %s", 0),
+    (TlsClosed, logging.INFO, "the connection ends: %s", 0),
     (ClientError, logging.INFO, "the client is cut off: %s", CLIENT_CUT_OFF),
     (PeerViolation, logging.ERROR, "%s", 1),
     (Exception, logging.INFO, "the connection ends: %s", 0),

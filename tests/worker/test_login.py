@@ -267,7 +267,7 @@ def test_a_logout_is_told_to_secmod(table: Table) -> None:
 
 def test_nonsense_is_answered_and_ends(table: Table) -> None:
     table.say(b"NONSENSE\r\n\r\n")
-    with pytest.raises(LoginOver):
+    with pytest.raises(ClientError, match="bad request"):
         table.run()
     assert b"HTTP/1.1 400" in table.heard
 
