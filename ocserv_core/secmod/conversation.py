@@ -160,7 +160,7 @@ class Conversations:
         fallen = self._by_handle.get(self._parking.park(conversation.handle, conversation.login.remote_ip) or "")
         if fallen is not None:
             ip = fallen.login.remote_ip
-            _log.warning("the login of '%s' is dropped: too many of %s wait", fallen.login.username, ip)
+            _log.info("the login of '%s' is dropped: too many of %s wait", fallen.login.username, ip)
             fallen.end()
 
     def _forget(self, handle: str) -> None:
