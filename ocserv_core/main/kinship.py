@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import PeerViolation
-from ..system.process import kinship_of, pid_of_pidfd
+from ..system.process import kinship_of, parent_of, pid_of_pidfd
 
 
 def check_forked(pid: int, pidfd: int, nursery: int) -> None:
@@ -25,9 +25,9 @@ def check_forked(pid: int, pidfd: int, nursery: int) -> None:
 
 def _is_child(pid: int, nursery: int) -> bool:
     try:
-        found = kinship_of(pid)
-        if found.parent == nursery:
+        if parent_of(pid) == nursery:
             return True
+        found = kinship_of(pid)
         # Of a nursery that died main is the heir, but main's own children are root's, or nurseries.
         return found.parent == os.getpid() and found.uid != 0 and kinship_of(nursery).ended
     except ProcessLookupError:

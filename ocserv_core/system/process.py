@@ -192,6 +192,16 @@ class Kinship:
     ended: bool
 
 
+def parent_of(pid: int) -> int:
+    """Its parent's pid (proc(5), stat: the field after the state, behind a name that may hold anything).
+    ProcessLookupError where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read(512).rpartition(b")")[2].split()[1])
+    except FileNotFoundError:
+        raise ProcessLookupError(errno.ESRCH, f"there is no process {pid}") from None
+
+
 def kinship_of(pid: int) -> Kinship:
     """ProcessLookupError where there is no such process."""
     try:

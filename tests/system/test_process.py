@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -270,3 +272,16 @@ def test_the_oom_score_of_another_process() -> None:
 def test_the_oom_score_of_nobody_is_said() -> None:
     with pytest.raises(SystemFailure, match="cannot set the OOM score of 4194305"):
         process.set_oom_score(700, 4194305)
+
+
+def test_the_parent_of_a_process_whatever_it_is_called() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with open(f"/proc/{child.pid}/comm", "w", encoding="ascii") as comm:
+            comm.write(") S 1 (")
+        assert process.parent_of(child.pid) == os.getpid()
+    finally:
+        child.kill()
+        child.wait()
+    with pytest.raises(ProcessLookupError):
+        process.parent_of(child.pid)
