@@ -275,13 +275,13 @@ def test_the_oom_score_of_nobody_is_said() -> None:
 
 
 def test_the_parent_of_a_process_whatever_it_is_called() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        with open(f"/proc/{child.pid}/comm", "w", encoding="ascii") as comm:
-            comm.write(") S 1 (")
+    renamed = "open('/proc/self/comm', 'w').write(') S 1 ('); print('renamed', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", renamed], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "renamed\n"
         assert process.parent_of(child.pid) == os.getpid()
-    finally:
         child.kill()
-        child.wait()
     with pytest.raises(ProcessLookupError):
         process.parent_of(child.pid)
