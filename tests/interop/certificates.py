@@ -13,11 +13,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+_CURVES = {"ECDSA": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 def make_certificate(folder: str, kind: str) -> tuple[str, str]:
-    """Write key.pem and cert.pem of "ECDSA", "RSA", "RSA-PSS" or "ED25519" to `folder`; their paths."""
+    """Write key.pem and cert.pem of "ECDSA" (P-256), "P-384", "P-521", "RSA", "RSA-PSS" or "ED25519" to `folder`;
+    their paths."""
     key_file, cert_file = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
     if kind == "RSA-PSS":
         _make_rsa_pss(key_file, cert_file)
@@ -43,7 +46,9 @@ def pin_of(cert_file: str) -> str:
 def _make_key(kind: str) -> PrivateKey:
     if kind == "RSA":
         return rsa.generate_private_key(65537, 2048)
-    return ed25519.Ed25519PrivateKey.generate() if kind == "ED25519" else ec.generate_private_key(ec.SECP256R1())
+    if kind == "ED25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(_CURVES[kind])
 
 
 def _self_signed(key: PrivateKey) -> x509.Certificate:

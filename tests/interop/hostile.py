@@ -61,9 +61,15 @@ class TlsClient:
     """TLS to the server; then HTTP and CSTP by hand."""
 
     def __init__(
-        self, host: Host, *, context: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+        self,
+        host: Host,
+        *,
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+        name: str | None = None,
     ) -> None:
-        self.socket = (context or _trusting()).wrap_socket(open_tcp(host), session=session)
+        context = context or _trusting()
+        self.socket = context.wrap_socket(open_tcp(host), server_hostname=name, session=session)
         self._buffer = b""
 
     # ---- HTTP
@@ -77,6 +83,11 @@ class TlsClient:
             *headers,
         ]
         self.socket.sendall("\r\n".join([f"POST {path} HTTP/1.1", *fields, "", body]).encode())
+        return self.read_answer()
+
+    def get(self, path: str, *headers: str) -> Answer:
+        """One GET, and its answer."""
+        self.socket.sendall("\r\n".join([f"GET {path} HTTP/1.1", "Host: vpn.example", *headers, "", ""]).encode())
         return self.read_answer()
 
     def read_answer(self) -> Answer:

@@ -39,7 +39,7 @@ GROUPS = {"alice": "staff,guests", "bob": "staff", "carol": "*"}
 
 
 class Lab:
-    """One server and its surroundings. certificate: "ECDSA", "RSA", "RSA-PSS" or "ED25519"."""
+    """One server and its surroundings. certificate: a kind that make_certificate knows."""
 
     def __init__(self, *, certificate: str = "ECDSA") -> None:
         self.folder = tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-")
@@ -170,6 +170,12 @@ class Lab:
     def connect(self, user: str = "alice", *words: str, host: Host | None = None, **more: Any) -> Client:
         """The same, until the tunnel is up."""
         return self.login(user, *words, host=host, **more).await_connected()
+
+    def connect_by_name(self, name: str, *, pin: str = "") -> Client:
+        """alice's tunnel to the server by one of its names, by which it chooses the vhost."""
+        words = ["--user=alice", "--passwd-on-stdin", "--script", self.path("script"), "--servercert", pin or self.pin]
+        url = [f"--resolve={name}:{SERVER4}", f"https://{name}/"]
+        return self.run_client([*words, *url], stdin=f"{self.passwords['alice']}\n").await_connected()
 
     def authenticate(self, user: str = "alice", host: Host | None = None) -> str:
         """A login without a tunnel: the cookie."""
