@@ -121,10 +121,18 @@ def test_a_cookie_that_was_never_given_out_opens_nothing(lab: Lab) -> None:
 
 def test_a_password_hash_of_every_kind_lets_its_user_in(lab: Lab) -> None:
     hashes = {
+        "des": "abJnggxhB/yWI",
         "md5": "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/",
+        "sha256": "$5$saltsalt$gOjOtoMpVhru2uyjeJSEc/JaLQWOXMNmlOnj6T4AtC.",
         "sha512": "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/",
+        "yescrypt": "$y$j75$saltsaltsalt$EJVmvLaWqQibNwAKXpgavjVqkjgw4EyKMKuwMa4X504",
+        "bcrypt": "$2b$05$abcdefghijklmnopqrstuuWG29KuyeAicPCJODk1zjyGvyQUU2awu",
+        "argon2id": "$argon2id$v=19$m=1024,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$k/CHwIHWN/DMFIpEWqAKaG0QDKyrb3t8OfGqTiLnC3E",
     }
     lab.write("passwd", "".join(f"{name}:*:{stored}\n" for name, stored in hashes.items()))
-    lab.start_server()
+    server = lab.start_server()
     for name in hashes:
-        assert lab.login(name, "--authenticate", password="password").wait() == 0
+        assert lab.login(name, "--authenticate", password="password").wait() == 0, name
+        assert lab.login(name, "--authenticate", password="passwore").wait() != 0, name
+    for stored in hashes.values():
+        assert stored not in server.log.text
