@@ -206,11 +206,12 @@ def test_a_packet_that_is_none_goes_nowhere_and_the_tunnel_goes_on(lab: Lab, pac
     client.close()
 
 
-def test_a_frame_of_an_unknown_type_is_passed_over(lab: Lab) -> None:
+@pytest.mark.parametrize("kind", [6, 9, 77])
+def test_a_frame_of_a_type_that_no_client_sends_is_passed_over(lab: Lab, kind: int) -> None:
     lab.start_server()
     client = TlsClient(lab.host())
     assert client.connect(client.login("alice", lab.passwords["alice"])).status == 200
-    client.send_frame(77, b"a frame of a type that nobody knows")
+    client.send_frame(kind, b"nobody knows what this means")
     client.send_frame(DPD_REQUEST, b"still there")
     assert client.await_frame(DPD_RESPONSE) == b"still there"
     client.close()

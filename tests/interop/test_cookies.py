@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
+from .hostile import DISCONNECT, TlsClient
 from .lab import GATEWAY4, Lab
 
 
@@ -57,6 +60,27 @@ def test_a_disconnect_ends_the_cookie(lab: Lab) -> None:
     assert server.await_disconnected("alice") == "user disconnected"
     assert lab.resume(cookie).wait() != 0
     server.log.wait_for("the cookie opens no tunnel")
+
+
+@pytest.mark.parametrize(
+    ("bye", "reason", "status"),
+    [
+        (b"\xb0Aborted by caller", "user disconnected", 401),
+        (b"\x91Reconnecting the VPN tunnel.", "anyconnect client disconnected", 200),
+        (b"", "anyconnect client disconnected", 200),
+    ],
+)
+def test_what_a_client_says_last_decides_on_its_cookie(lab: Lab, bye: bytes, reason: str, status: int) -> None:
+    server = lab.start_server()
+    client = TlsClient(lab.host())
+    cookie = client.login("alice", lab.passwords["alice"])
+    assert client.connect(cookie).status == 200
+    client.send_frame(DISCONNECT, bye)
+    assert server.await_disconnected("alice") == reason
+    again = TlsClient(lab.host())
+    assert again.connect(cookie).status == status
+    client.close()
+    again.close()
 
 
 def test_a_persistent_cookie_outlives_a_disconnect(lab: Lab) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from .lab import GATEWAY4, Lab
 from .processes import await_gone
+from .server import OCSERV
 from .traffic import Echo, connected
 
 
@@ -156,6 +157,20 @@ def test_after_a_reload_secmod_can_die_and_tunnels_of_both_times_go_on(lab: Lab)
     assert server.await_disconnected("alice") == "user disconnected"
 
 
+def test_a_vhost_that_a_reload_removes_leaves_its_sessions_alone(lab: Lab) -> None:
+    path = lab.configure(banner="the default one")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("[vhost:two.example]\nbanner = the second one\n")
+    server = lab.run_server([*OCSERV, "-f", "--log-stderr", "-c", path], lab.path("occtl.sock")).await_listening()
+    before = lab.connect_by_name("two.example")
+    lab.configure(banner="the default one")
+    assert server.occtl("reload").returncode == 0
+    assert before.host.ping(GATEWAY4)
+    assert lab.connect_by_name("two.example").environment["CISCO_BANNER"] == "the default one"
+    before.disconnect()
+    assert server.await_disconnected("alice") == "user disconnected"
+
+
 def test_an_option_that_needs_a_restart_is_said_to(lab: Lab) -> None:
     server = lab.start_server()
     lab.configure(tcp_port=444)
@@ -171,4 +186,12 @@ def test_usr1_writes_the_status_to_the_log(lab: Lab) -> None:
     server.send_signal(signal.SIGUSR1)
     server.log.wait_for("status: active_sessions: 1$")
     server.log.wait_for(f"status: server_pid: {server.pid}$")
+    assert client.host.ping(GATEWAY4)
+
+
+def test_usr2_does_nothing_but_say_so(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    server.send_signal(signal.SIGUSR2)
+    server.log.wait_for("SIGUSR2: nothing waits")
     assert client.host.ping(GATEWAY4)

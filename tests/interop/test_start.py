@@ -148,3 +148,12 @@ def test_a_key_that_is_not_the_certificates_does_not_start(lab: Lab) -> None:
         assert server.log.find(r"ocserv\.conf:\d+: .*key")
     finally:
         other.close()
+
+
+def test_without_a_tun_device_it_does_not_start(lab: Lab) -> None:
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
+    server = lab.run_server([*hidden, *OCSERV, "-f", "--log-stderr", "-c", lab.configure()], lab.path("occtl.sock"))
+    assert server.wait() == 1
+    server.log.wait_end()
+    assert len(server.log.lines) == 1, server.log.text
+    assert "/dev/net/tun" in server.log.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from .lab import GATEWAY4, GATEWAY6, SERVER6, Lab
 from .traffic import arrives_whole
 
@@ -57,6 +59,33 @@ def test_the_client_hears_dns_domain_and_routes(lab: Lab) -> None:
     assert (told["CISCO_SPLIT_INC"], told["CISCO_SPLIT_INC_0_ADDR"]) == ("1", "203.0.113.0")
     assert (told["CISCO_SPLIT_EXC"], told["CISCO_SPLIT_EXC_0_ADDR"]) == ("1", "203.0.113.128")
     assert told["CISCO_IPV6_SPLIT_INC_0_ADDR"] == "2001:db8:2::"
+
+
+def test_a_client_gets_a_subnet_of_its_own(lab: Lab) -> None:
+    lab.start_server(ipv6_network="2001:db8:1::/48", ipv6_subnet_prefix=64)
+    pools = {"LAB_NETWORK6": "2001:db8:1::/48"}
+    first, second = lab.connect("alice", environment=pools), lab.connect("bob", environment=pools)
+    subnets = [ipaddress.IPv6Interface(c.environment["INTERNAL_IP6_NETMASK"]).network for c in (first, second)]
+    assert {subnet.prefixlen for subnet in subnets} == {64}
+    assert not subnets[0].overlaps(subnets[1])
+    behind = str(subnets[0][0x1234])
+    device = first.environment["TUNDEV"]
+    first.host.run("ip", "address", "add", f"{behind}/128", "dev", device, "nodad")
+    assert lab.namespace.run("ping", "-c", "1", "-W", "2", behind).returncode == 0
+
+
+def test_a_user_gets_the_same_addresses_again(lab: Lab) -> None:
+    server = lab.start_server()
+    before = lab.connect("alice")
+    before.disconnect()
+    server.await_disconnected("alice")
+    lab.connect("bob")
+    assert lab.connect("alice").addresses == before.addresses
+
+
+def test_a_packet_fills_one_segment_of_tcp(lab: Lab) -> None:
+    lab.start_server()
+    assert lab.connect().mtu == 1500 - 20 - 32 - 22 - 8  # IP, TCP with time stamps, TLS 1.3's record, CSTP
 
 
 def test_a_packet_of_exactly_the_mtu_passes_and_one_byte_more_does_not(lab: Lab) -> None:
