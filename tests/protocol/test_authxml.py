@@ -22,6 +22,14 @@ TWO_CREDENTIALS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <secondary_password>u2</secondary_password><csrf>abc&amp;1</csrf></auth><group-select>TG</group-select></config-auth>"""
 
 
+CAPTURED = """<?xml version="1.0" encoding="UTF-8"?>
+<config-auth client="vpn" type="{}" aggregate-auth-version="2"><version who="vpn">v9.01-3</version>\
+<device-id>linux-64</device-id><capabilities><auth-method>single-sign-on-v2</auth-method>\
+<auth-method>single-sign-on-external-browser</auth-method></capabilities>{}</config-auth>"""
+OPAQUE = """<opaque is-for="sg"><tunnel-group>TG</tunnel-group><aggauth-handle>168179266</aggauth-handle>\
+<config-hash>1595829378234</config-hash></opaque>"""
+
+
 def parse(body: str | bytes) -> AuthBody:
     return parse_auth_body(body.encode() if isinstance(body, str) else body)
 
@@ -47,6 +55,33 @@ def test_an_init_with_a_group() -> None:
 def test_a_reply_with_two_credentials() -> None:
     body = parse(TWO_CREDENTIALS)
     assert (body.kind, body.username, body.password, body.group) == (BodyKind.REPLY, "u1", "p1", "TG")
+
+
+@pytest.mark.parametrize(
+    ("kind", "inner", "group", "username", "password"),
+    [
+        (
+            BodyKind.INIT,
+            "<group-access>https://192.0.2.1:9454/auth</group-access><group-select>TG</group-select>",
+            "TG",
+            None,
+            None,
+        ),
+        (BodyKind.REPLY, OPAQUE + "<auth><password>p2</password></auth>", None, None, "p2"),
+        (
+            BodyKind.REPLY,
+            OPAQUE + "<auth><username>newpw</username><password>newpw</password></auth>",
+            None,
+            "newpw",
+            "newpw",
+        ),
+    ],
+)
+def test_what_openconnect_9_01_was_seen_to_send(
+    kind: BodyKind, inner: str, group: str | None, username: str | None, password: str | None
+) -> None:
+    body = parse(CAPTURED.format("init" if kind is BodyKind.INIT else "auth-reply", inner))
+    assert (body.kind, body.group, body.username, body.password) == (kind, group, username, password)
 
 
 def test_every_field_is_kept_and_unescaped() -> None:

@@ -42,6 +42,12 @@ def test_a_path_is_percent_decoded() -> None:
     assert whole(GET.replace(b"/auth", b"/%61uth")).path == "/auth"
 
 
+@pytest.mark.parametrize(("length", "zeros"), [(364, 20), (402, 46), (396, 52), (367, 17), (0, 64)])
+def test_padding_changes_nothing(length: int, zeros: int) -> None:
+    head = f"POST /auth HTTP/1.1\r\nHost: a\r\nX-Pad: {'0' * zeros}\r\nContent-Length: {length}\r\n\r\n"
+    assert whole(head.encode() + b"x" * length).body == b"x" * length
+
+
 def test_header_names_are_compared_in_any_case() -> None:
     assert whole(GET).headers.get("x-pAD") == "0000"
 
