@@ -15,6 +15,9 @@ from .vhost import CertificateRequest, certificate_request
 
 MAX_ALTERNATIVES = 2
 
+MAX_IPV4_PREFIX = 30
+"""The network's own address, the broadcast address and the server's are no client's."""
+
 _POOLS = ("ipv4-network", "ipv6-network")
 
 _ASKS_NO_PASSWORD = {"certificate", "gssapi", "oidc"}
@@ -121,6 +124,12 @@ def _networks(_config: ServerConfig, vhost: Vhost) -> Iterator[Fault]:
     if options.ipv4_network and "/" not in options.ipv4_network and not options.ipv4_netmask:
         line = vhost.origin("ipv4-network").line
         yield Fault(line, f"ipv4-network needs its prefix; write one like {options.ipv4_network}/24", ("ipv4-netmask",))
+    mask = options.ipv4_netmask or options.ipv4_network.partition("/")[2]
+    if options.ipv4_network and mask and ipaddress.IPv4Network(f"0.0.0.0/{mask}").prefixlen > MAX_IPV4_PREFIX:
+        line = vhost.origin("ipv4-netmask" if options.ipv4_netmask else "ipv4-network").line
+        yield Fault(
+            line, f"ipv4-network with /{mask} has no room for a client; write /{MAX_IPV4_PREFIX} or less", _POOLS
+        )
     if options.ipv6_network:
         yield from _ipv6_prefixes(vhost)
 

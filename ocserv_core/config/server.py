@@ -178,7 +178,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     device: Annotated[
         str,
-        Option(values.text_of("name", 12), "The beginning of the names of TUN devices. Must be set."),
+        Option(values.DEVICE, "The beginning of the names of TUN devices. Must be set."),
     ] = ""
     ping_leases: Annotated[
         bool, Option(values.BOOLEAN, "Ping an address before it is given to a client.", supported=False)

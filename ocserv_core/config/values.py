@@ -109,6 +109,15 @@ def text_of(says: str, limit: int = 4096) -> Syntax:
     return Syntax(says, parse)
 
 
+def parse_device(text: str) -> str:
+    """The beginning of a network device's name. Linux takes 15 bytes; four are left for the number behind it."""
+    if len(text.encode()) > 11 or re.search(r"[\s/:%]", text) or not text.isprintable():
+        raise ValueError(
+            f"'{text}' cannot begin a device's name; write one like vpns, at most 11 bytes without blanks, /, : and %"
+        )
+    return text
+
+
 def parse_oid(text: str) -> str:
     """An object identifier in dotted numbers."""
     if not re.fullmatch(r"[0-2](\.[0-9]+)+", text) or len(text) > 63:
@@ -205,6 +214,7 @@ TEXT = text_of("text")
 FILE = text_of("file")
 DIRECTORY = text_of("directory")
 COMMAND = text_of("command")
+DEVICE = Syntax("name", parse_device)
 PORT = number(0, 65535)
 OID = Syntax("object identifier", parse_oid)
 USER_OID = Syntax("object identifier or SAN(rfc822name)", parse_user_oid)

@@ -83,6 +83,22 @@ def test_an_ipv4_network_needs_its_mask() -> None:
     ]
 
 
+@pytest.mark.parametrize("prefix", [31, 32])
+def test_an_ipv4_network_has_room_for_a_client(prefix: int) -> None:
+    assert errors(MINIMAL.replace("/24", f"/{prefix}")) == [
+        f"o.conf:7: ipv4-network with /{prefix} has no room for a client; write /30 or less"
+    ]
+
+
+def test_a_mask_leaves_room_for_a_client() -> None:
+    (text,) = errors(MINIMAL + "ipv4-netmask = 255.255.255.255\n")
+    assert text.startswith("o.conf:8: ipv4-network with /255.255.255.255 has no room for a client")
+
+
+def test_the_smallest_ipv4_network_is_accepted() -> None:
+    assert config("ipv4-network = 192.0.2.0/30\n")
+
+
 def test_the_mask_may_stand_beside_it() -> None:
     assert config("ipv4-network = 192.0.2.0\nipv4-netmask = 255.255.255.0\n")
 

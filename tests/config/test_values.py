@@ -84,6 +84,17 @@ def test_texts_are_bounded_in_bytes() -> None:
         values.text_of("text", 3).parse("éé")
 
 
+@pytest.mark.parametrize("text", ["vpns", "a", "eleven-byte"])
+def test_devices(text: str) -> None:
+    assert values.DEVICE.parse(text) == text
+
+
+@pytest.mark.parametrize("text", ["a/b", "vpn%d", "eth0:1", "v pn", "twelve-bytes", "\x07"])
+def test_no_devices(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot begin a device's name; write one like vpns"):
+        values.DEVICE.parse(text)
+
+
 def test_object_identifiers() -> None:
     assert parse_oid("0.9.2342.19200300.100.1.1") == "0.9.2342.19200300.100.1.1"
 
