@@ -17,7 +17,7 @@ from ..config.launch import Launch
 from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
-from ..errors import ConfigErrors, OcservError, PeerLost, PeerViolation
+from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
 from ..ipc.messages import DisconnectSession, Terminate
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
@@ -78,8 +78,7 @@ def test_config(launch: Launch) -> int:
     """`--test-config`: what start would find wrong, without opening a socket. Prints warnings and errors."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     config = load(launch.config_file, strict=launch.strict)
-    server = config.server
-    resolve_user(server.run_as_user or None, server.run_as_group or None)
+    _worker_ids(config)
     asyncio.run(_test_prepare(config))
     return 0
 
@@ -138,7 +137,7 @@ class Server:
         """Open everything, in the order in which it can fail; `stack` closes it again."""
         server = config.server
         check_tun()
-        uid, gid = resolve_user(server.run_as_user or None, server.run_as_group or None)
+        uid, gid = _worker_ids(config)
         state = StateDir.open(server.state_dir)
         stack.callback(state.close)
         sockets = open_listeners(server.listen_host or None, server.tcp_port)
@@ -306,6 +305,17 @@ class Server:
             _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
             self._workers.kill_all()
         self._tasks.cancel()
+
+
+def _worker_ids(config: ServerConfig) -> tuple[int, int]:
+    """uid and gid of workers. ConfigError with the line where run-as-user or run-as-group cannot be used."""
+    try:
+        return resolve_user(config.server.run_as_user or None, config.server.run_as_group or None)
+    except StartError as error:
+        written = config.origins.get(str(error).partition(":")[0].split()[0])
+        if written is None:
+            raise
+        raise ConfigError(str(error), written.file, written.line) from None
 
 
 def _log_target(launch: Launch, config: ServerConfig) -> LogTarget:

@@ -96,7 +96,17 @@ def test_test_config_beside_a_running_server_leaves_it_alone(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("server_key", "/nowhere/key.pem"), ("server_cert", "/nowhere/cert.pem"), ("auth", '"plain[passwrd=/x]"')],
+    [
+        ("run_as_user", "mallory"),
+        ("run_as_group", "mallory"),
+        ("run_as_user", "root"),
+        ("tls_priorities", "NONSENSE"),
+        ("ocsp_response", "/dev/null"),
+        ("dh_params", "/nowhere/dh.pem"),
+        ("server_key", "/nowhere/key.pem"),
+        ("server_cert", "/nowhere/cert.pem"),
+        ("auth", '"plain[passwrd=/x]"'),
+    ],
 )
 def test_test_config_finds_what_only_secmod_and_workers_can(lab: Lab, option: str, value: str) -> None:
     command = lab.namespace.run(*OCSERV, "-t", "-c", lab.configure(**{option: value}))
