@@ -26,7 +26,7 @@ from ..state.resumption import ResumptionCache, capacity_for
 from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
 from ..system.isolate import resolve_user
 from ..system.netlink import Netlink
-from ..system.process import raise_descriptor_limit, set_child_subreaper, set_title
+from ..system.process import TRACEABLE_VARIABLE, raise_descriptor_limit, set_child_subreaper, set_title
 from ..system.sockets import Accepted, open_control_socket, open_listeners
 from ..system.statedir import StateDir
 from ..system.tun import check_tun
@@ -123,7 +123,7 @@ class Server:
         self._reloading = asyncio.Lock()
         self._tasks = Tasks()
         self._secmod = Secmod(
-            target.environment(),
+            self._environment(),
             open_sessions=self._open_sessions,
             on_fresh=self._attach_workers,
             on_disconnect=self._on_disconnect_session,
@@ -176,7 +176,7 @@ class Server:
         self._status = Status(self._config, self._secmod, resumption)
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status)
         requests = Requests(self._sessions, resumption, lambda: self._workers, self._config)
-        self._nurseries = Nurseries(nursery_arguments, self._target.environment())
+        self._nurseries = Nurseries(nursery_arguments, self._environment())
         self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
@@ -184,6 +184,11 @@ class Server:
         self._configuration = Configuration(self._secmod, self._nurseries)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
         self._control = ControlServer(self._secmod, self._workers, self._status, self)
+
+    def _environment(self) -> dict[str, str]:
+        """For secmod and nurseries, beside what they inherit."""
+        traceable = {TRACEABLE_VARIABLE: "1"} if self._launch.traceable else {}
+        return self._target.environment() | traceable
 
     def _config(self) -> ServerConfig:
         return self._configuration.current

@@ -21,9 +21,21 @@ from . import libc
 STATE_VARIABLE = "OCSERV_STATE"
 """`parent=PID name=FD name=FD …`: whose child this is, and what each descriptor is for."""
 
+TRACEABLE_VARIABLE = "OCSERV_TRACEABLE"
+"""Set by main for its siblings where the command line says --traceable."""
+
 # They speak to the process that systemd started; a child that kept them would answer in main's name.
 _NOT_INHERITED = frozenset(
-    ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", STATE_VARIABLE)
+    (
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        STATE_VARIABLE,
+        TRACEABLE_VARIABLE,
+    )
 )
 
 _PLAIN = frozenset(("PATH", "LANG", "TZ"))
@@ -126,8 +138,8 @@ def set_parent_death_signal(number: signal.Signals, parent: int) -> None:
 
 
 def set_not_dumpable() -> None:
-    """No core file, no ptrace, no reading of this memory by the same user."""
-    libc.prctl(libc.PR_SET_DUMPABLE, 0)
+    """No core file, no ptrace, no reading of this memory by the same user; but under --traceable."""
+    libc.prctl(libc.PR_SET_DUMPABLE, int(TRACEABLE_VARIABLE in os.environ))
 
 
 def set_no_new_privs() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 
+import pytest
+
 from .lab import GATEWAY4, Lab
-from .server import Server
+from .server import OCSERV, Server
 
 
 def _status(pid: int) -> dict[str, str]:
@@ -32,6 +34,17 @@ def test_workers_see_no_file_and_no_network(lab: Lab) -> None:
     worker = server.pid_of("ocserv-worker")
     assert os.listdir(f"/proc/{worker}/root/") == []
     assert os.readlink(f"/proc/{worker}/ns/net") != os.readlink(f"/proc/{server.pid}/ns/net")
+
+
+@pytest.mark.parametrize(("words", "owner"), [((), 0), (("--traceable",), 65534)])
+def test_nobody_s_processes_are_open_to_nobody_s_debugger_only_where_it_was_said(
+    lab: Lab, words: tuple[str, ...], owner: int
+) -> None:
+    argv = [*OCSERV, "-f", "--log-stderr", *words, "-c", lab.configure()]
+    server = lab.run_server(argv, lab.path("occtl.sock")).await_listening()
+    lab.connect()
+    for title in ("ocserv-worker", "ocserv-nursery"):
+        assert os.stat(f"/proc/{server.pid_of(title)}/status").st_uid == owner  # proc(5): root's where not dumpable
 
 
 def test_no_process_below_main_has_its_terminal_or_its_log(lab: Lab) -> None:

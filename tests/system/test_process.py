@@ -251,6 +251,15 @@ def test_not_dumpable() -> None:
     assert in_child(look) == 0
 
 
+def test_dumpable_where_main_was_started_traceable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> Any:
+        process.set_not_dumpable()
+        return libc.prctl(3)  # PR_GET_DUMPABLE
+
+    monkeypatch.setenv(process.TRACEABLE_VARIABLE, "1")
+    assert in_child(look) == 1
+
+
 @needs_root
 def test_the_oom_score_of_another_process() -> None:
     def look() -> Any:
