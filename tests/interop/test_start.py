@@ -51,6 +51,24 @@ def test_in_the_background_the_command_tells_why_the_server_is_not_up(lab: Lab) 
     assert "443" in command.stderr
 
 
+# ---- its command line
+
+
+def test_debug_sets_the_log_level_where_the_file_has_none(lab: Lab) -> None:
+    argv = [*OCSERV, "-f", "-d", "4", "-c", lab.configure(log_level=())]
+    server = lab.run_server(argv, lab.path("occtl.sock")).await_listening()
+    lab.connect()
+    server.log.wait_for(r"HTTP POST /auth")
+
+
+def test_the_file_s_log_level_goes_before_debug(lab: Lab) -> None:
+    argv = [*OCSERV, "-f", "-d", "9", "-c", lab.configure(log_level=0)]
+    server = lab.run_server(argv, lab.path("occtl.sock")).await_listening()
+    lab.connect().disconnect()
+    server.stop()
+    assert not server.log.find("HTTP |TLS: ")
+
+
 # ---- quickstart
 
 
