@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 
 from ..plugin import Ask, BackendContext, Denied, Identity, Login, OptionError, Prompt, hookimpl
@@ -37,13 +38,15 @@ class PlainAuth:
         if not options.get("passwd"):
             raise OptionError("passwd=FILE is missing, the file that ocpasswd writes")
         self._path = options["passwd"]
+        if not os.access(self._path, os.R_OK):
+            _log.warning("plain: cannot read %s; until it can be read, nobody can log in", self._path)
 
     @hookimpl
     async def ocserv_authenticate(self, login: Login, ask: Ask) -> Identity:
         """Asks for the password up to three times."""
         for attempt in range(TRIES):
             password = await ask(Prompt(_AGAIN if attempt else _FIRST, again=attempt > 0))
-            entry = await asyncio.to_thread(self._verify, login.username, password)
+            entry = await asyncio.to_thread(self._verify, login, password)
             if entry is not None:
                 return Identity(entry.username, entry.groups[0] if entry.groups else "", entry.groups)
         raise Denied("Login failed.")
@@ -53,14 +56,19 @@ class PlainAuth:
         """Every group that the file names."""
         return groups_of(self._read())
 
-    def _verify(self, username: str, password: str) -> Entry | None:
+    def _verify(self, login: Login, password: str) -> Entry | None:
+        """The user's entry where the password is right. Why it is none, the log says; the client does not hear it."""
         entries = self._read()
-        entry = find(entries, username)
+        entry = find(entries, login.username)
         if entry is not None and _has_password(entry):
-            return entry if verify(password.encode(), entry.stored) else None
+            if verify(password.encode(), entry.stored):
+                return entry
+            _log_refusal(login, "wrong password")
+            return None
         # Nobody of that name, locked, or without a hash (which would let anybody in; docs/deviations.md): as slow.
         other = next((other for other in entries if other.stored.startswith("$")), _NOBODY)
         verify(password.encode(), other.stored)
+        _log_refusal(login, "no such user" if entry is None else "the user is locked, or has no password")
         return None
 
     def _read(self) -> list[Entry]:
@@ -70,6 +78,10 @@ class PlainAuth:
         except OSError as error:
             _log.error("plain: cannot read %s: %s", self._path, error.strerror)
             return []
+
+
+def _log_refusal(login: Login, reason: str) -> None:
+    _log.info("plain: '%s' from %s: %s", login.username, login.remote_ip, reason)
 
 
 def _has_password(entry: Entry) -> bool:

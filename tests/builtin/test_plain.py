@@ -100,6 +100,29 @@ def test_who_has_no_usable_password_does_not_get_in(dialogue: Dialogue, username
         dialogue.log_in(username, password, password, password)
 
 
+@pytest.mark.parametrize(
+    ("username", "reason"),
+    [
+        ("alice", "wrong password"),
+        ("nobody", "no such user"),
+        ("locked", "the user is locked, or has no password"),
+        ("empty", "the user is locked, or has no password"),
+    ],
+)
+def test_the_log_says_why_and_not_with_what(
+    dialogue: Dialogue, caplog: pytest.LogCaptureFixture, username: str, reason: str
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(Denied):
+        dialogue.log_in(username, "secret", "secret", "secret")
+    assert caplog.messages == [f"plain: '{username}' from 192.0.2.1: {reason}"] * TRIES
+
+
+def test_a_file_that_is_not_there_is_told_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PlainAuth({"passwd": str(tmp_path / "nothing")}, BackendContext("default", "plain"))
+    assert caplog.messages == [f"plain: cannot read {tmp_path}/nothing; until it can be read, nobody can log in"]
+
+
 def test_an_empty_password_is_wrong(dialogue: Dialogue) -> None:
     with pytest.raises(Denied):
         dialogue.log_in("alice", "", "", "")
