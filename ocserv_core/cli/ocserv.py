@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..config.launch import Launch
+from ..config.values import FACILITY
 from ..errors import OcservError, StartError
 
 DEFAULT_CONFIG = "/etc/ocserv/ocserv.conf"
@@ -78,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-x", "--traceable", action="store_true", help="let debuggers attach")
     add("--log-stderr", action="store_true", help="log to stderr")
     add("--syslog", action="store_true", help="log to syslog (what is done where nothing is said)")
-    add("--syslog-facility", default="", metavar="NAME", help="daemon, user, auth, authpriv, local0 to local7")
+    facilities = "daemon, user, auth, authpriv, local0 to local7"
+    add("--syslog-facility", type=_facility, metavar="NAME", help=facilities)
     add(
         "--quickstart",
         nargs="?",
@@ -88,6 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-v", "--version", action="store_true", help="print the version and the back ends that are installed")
     return parser
+
+
+def _facility(name: str) -> str:
+    """As `syslog-facility` in the file: with a name that syslog does not know, every line would be lost."""
+    try:
+        return str(FACILITY.parse(name))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _launch(options: argparse.Namespace) -> Launch:
@@ -102,7 +112,7 @@ def _launch(options: argparse.Namespace) -> Launch:
         debug=options.debug,
         log_stderr=options.log_stderr or options.debug > 0 or quickstart or not syslog,
         syslog=syslog,
-        syslog_facility=options.syslog_facility,
+        syslog_facility=options.syslog_facility or "",
         no_chdir=options.no_chdir,
         traceable=options.traceable,
         strict=options.strict,

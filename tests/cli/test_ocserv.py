@@ -61,6 +61,14 @@ def test_every_option_arrives(started: list[tuple[str, Launch]], config: str) ->
     )
 
 
+def test_a_facility_that_syslog_does_not_know_is_told(
+    started: list[tuple[str, Launch]], config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ocserv.main(["-c", config, "--syslog-facility=foo"]) == 1
+    assert not started
+    assert "--syslog-facility: 'foo' is not one of daemon, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "stderr", "syslog"),
     [([], False, True), (["--log-stderr"], True, False), (["-d", "1"], True, True), (["--syslog"], False, True)],
