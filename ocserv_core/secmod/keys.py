@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -107,12 +107,13 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """Where a key lies, which certificate it must match, and the line that says so (for errors)."""
+    """Where a key lies, which certificate it must match, and the lines that say so (for errors)."""
 
     key_path: str
     certificate_path: str
     file: str
     line: int
+    certificate_line: int
 
 
 def load_key(source: KeySource, pin: bytes | None) -> PrivateKey:
@@ -144,11 +145,12 @@ def read_pin(path: str, file: str, line: int) -> bytes:
 
 
 def _certificate(source: KeySource) -> x509.Certificate:
-    data = _read(source, source.certificate_path)
+    path = source.certificate_path
+    at = replace(source, line=source.certificate_line)
     try:
-        return x509.load_pem_x509_certificate(data)
+        return x509.load_pem_x509_certificate(_read(at, path))
     except ValueError as error:
-        raise _fault(source, f"cannot load the certificate '{source.certificate_path}': {_first_line(error)}") from None
+        raise _fault(at, f"cannot load the certificate '{path}': {_first_line(error)}") from None
 
 
 def _certified(certificate: x509.Certificate) -> bytes:
@@ -184,4 +186,5 @@ def _fault(source: KeySource, text: str) -> ConfigError:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+    """Without the library's advice to programmers ("See https://cryptography.io/…")."""
+    return str(error).partition("\n")[0].partition(". See http")[0] or type(error).__name__

@@ -105,9 +105,9 @@ def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> KeyRing:
         return KeyRing(())
     options = vhost.options
     for number, (key, certificate) in enumerate(zip(options.server_keys, options.server_certs, strict=False)):
-        origin = vhost.origin("server-key", number)
+        origin, other = vhost.origin("server-key", number), vhost.origin("server-cert", number)
         try:
-            keys.append(load_key(KeySource(key, certificate, origin.file, origin.line), pin))
+            keys.append(load_key(KeySource(key, certificate, origin.file, origin.line, other.line), pin))
         except ConfigError as error:
             faults.append(error)
     return KeyRing(keys)

@@ -136,7 +136,7 @@ def test_only_rsa_decrypts(kind: str) -> None:
 
 
 def source(key: str, certificate: str) -> KeySource:
-    return KeySource(key, certificate, "o.conf", 7)
+    return KeySource(key, certificate, "o.conf", 7, 6)
 
 
 def fault(key: str, certificate: str, pin: bytes | None = None) -> str:
@@ -193,21 +193,25 @@ def test_a_kind_of_key_that_no_client_knows_is_told(tmp_path: Path) -> None:
 def test_a_file_without_a_key_is_told(tmp_path: Path, text: bytes) -> None:
     key, certificate = pki.write_pair(tmp_path, "p256")
     Path(key).write_bytes(text)
-    assert fault(key, certificate).startswith(f"o.conf:7: cannot load the key '{key}'")
+    said = fault(key, certificate)
+    assert said.startswith(f"o.conf:7: cannot load the key '{key}'")
+    assert "://" not in said
 
 
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_file_without_a_certificate_is_told(tmp_path: Path, text: bytes) -> None:
     key, certificate = pki.write_pair(tmp_path, "p256")
     Path(certificate).write_bytes(text)
-    assert fault(key, certificate).startswith(f"o.conf:7: cannot load the certificate '{certificate}'")
+    said = fault(key, certificate)
+    assert said.startswith(f"o.conf:6: cannot load the certificate '{certificate}'")
+    assert "://" not in said
 
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, missing: int) -> None:
     pair = pki.write_pair(tmp_path, "p256")
     Path(pair[missing]).unlink()
-    assert fault(*pair) == f"o.conf:7: cannot read '{pair[missing]}': No such file or directory"
+    assert fault(*pair) == f"o.conf:{7 - missing}: cannot read '{pair[missing]}': No such file or directory"
 
 
 def test_an_rsa_pss_certificate_and_its_key_are_a_pair(tmp_path: Path) -> None:
