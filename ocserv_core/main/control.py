@@ -144,14 +144,14 @@ class ControlServer:
         ended = await self._end(found, terminate=request.terminate)
         if request.terminate:
             ended = await self._revoke_user(request.username) or ended
-        _log.log(NOTICE, "occtl: disconnect user '%s': %s", request.username, "done" if ended else "not found")
+        _log_end(f"user '{request.username}'", request, ended=ended)
         return Done(ended)
 
     async def answer_disconnect_id(self, request: DisconnectId) -> Control:
         """End one connection."""
         found = [record for record in self._workers.records.values() if record.pid == request.id and record.pid]
         ended = await self._end(found, terminate=request.terminate)
-        _log.log(NOTICE, "occtl: disconnect id %d: %s", request.id, "done" if ended else "not found")
+        _log_end(f"id {request.id}", request, ended=ended)
         return Done(ended)
 
     async def answer_reload(self, _request: Reload) -> Control:
@@ -182,6 +182,11 @@ class ControlServer:
         for row in rows:
             self._secmod.tell(Revoke(row.sid))
         return bool(rows)
+
+
+def _log_end(whom: str, request: DisconnectUser | DisconnectId, *, ended: bool) -> None:
+    verb = "terminate" if request.terminate else "disconnect"
+    _log.log(NOTICE, "occtl: %s %s: %s", verb, whom, "done" if ended else "not found")
 
 
 _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Control]]] = {

@@ -34,6 +34,7 @@ from ocserv_core.ipc.control import (
     UserTable,
 )
 from ocserv_core.ipc.messages import Message, Revoke, SessionRow, Terminate
+from ocserv_core.log import NOTICE
 from ocserv_core.main import control as control_module
 from ocserv_core.main.control import ControlServer
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
@@ -214,6 +215,19 @@ def test_one_connection_is_disconnected(id_: int, found: list[int]) -> None:
         assert [number for number, _ in house.ended] == found
 
     play(dialogue)
+
+
+@pytest.mark.parametrize("terminate", [True, False])
+def test_who_was_ended_and_how_is_in_the_log(caplog: pytest.LogCaptureFixture, terminate: bool) -> None:
+    caplog.set_level(NOTICE)
+    verb = "terminate" if terminate else "disconnect"
+
+    async def dialogue(house: House) -> None:
+        await house.ask(DisconnectUser("alice", terminate=terminate))
+        await house.ask(DisconnectId(9, terminate=terminate))
+
+    play(dialogue)
+    assert caplog.messages == [f"occtl: {verb} user 'alice': done", f"occtl: {verb} id 9: not found"]
 
 
 def test_a_reload_that_succeeds() -> None:
