@@ -78,7 +78,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             reloadable=False,
         ),
     ] = BackendSpec("sqlite")
-    use_occtl: Annotated[bool, Option(values.BOOLEAN, "Open the control socket for occtl.")] = False
+    use_occtl: Annotated[bool, Option(values.BOOLEAN, "Open the control socket for occtl.", reloadable=False)] = False
     occtl_socket_file: Annotated[str, Option(values.FILE, "The path of the control socket.", reloadable=False)] = (
         "/var/run/occtl.socket"
     )

@@ -25,6 +25,10 @@ def test_what_needs_a_restart_is_named() -> None:
     assert restart_only_changes(config(), read_config(OTHER_PORT, "o.conf").config) == ["tcp-port"]
 
 
+def test_the_control_socket_comes_and_goes_at_a_restart() -> None:
+    assert restart_only_changes(config(), config("use-occtl = true\n")) == ["use-occtl"]
+
+
 def test_what_needs_a_restart_is_named_with_its_vhost() -> None:
     old = config("[vhost:a]\n")
     new = config("[vhost:a]\nserver-cert = a.pem\nserver-key = a.key\n")
