@@ -232,8 +232,10 @@ class Server:
             sd_notify("RELOADING=1")
             try:
                 await self._configuration.reload()
-            except OcservError:
+            except OcservError as error:
                 _log.error("the configuration is not reloaded, the running one stays in force")
+                for fault in error.errors if isinstance(error, ConfigErrors) else (error,):
+                    _log.error("%s", fault)
                 raise
             finally:
                 sd_notify("READY=1")
@@ -241,13 +243,8 @@ class Server:
             _log.log(NOTICE, "the configuration is reloaded")
 
     async def _reload_on_signal(self) -> None:
-        try:
+        with contextlib.suppress(OcservError):
             await self.reload()
-        except ConfigErrors as errors:
-            for error in errors.errors:
-                _log.error("%s", error)
-        except OcservError as error:
-            _log.error("%s", error)
 
     # ---- events
 

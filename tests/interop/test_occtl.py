@@ -110,6 +110,7 @@ def test_reload_of_a_broken_file_fails_and_shows_the_line(lab: Lab) -> None:
     answer = server.occtl("reload")
     assert answer.returncode == 1
     assert "ocserv.conf:" in answer.stdout + answer.stderr
+    server.log.wait_for(r"ocserv\.conf:\d+: .*idle-timeout")
     assert lab.connect().environment["CISCO_BANNER"] == "before"
 
 
