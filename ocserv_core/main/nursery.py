@@ -94,6 +94,13 @@ class Nursery:
             self._watch()
         self.channel.send(message, fds)
 
+    def give_up(self, why: str) -> None:
+        """End it as one that is lost: its workers go on, another takes its place. What it has said is heard."""
+        self.channel.drain()
+        if not self.channel.closed:
+            self.channel.close()
+            self._on_end(PeerLost(why))
+
     async def stop(self, timeout: float) -> None:
         """Close the channel, which ends it; its workers go on."""
         self._unwatch()
@@ -248,6 +255,13 @@ class Nurseries:
         """Ask the current nursery for a worker."""
         assert self._current is not None
         self._current.ask_spawn(message, fds)
+
+    def on_crash(self, generation: int) -> None:
+        """A worker of it crashed. All that it forks share one address layout, and whoever made that one crash has
+        learnt something of it: the next client meets another."""
+        nursery = self._all.get(generation)
+        if nursery is not None and nursery is self._current:
+            asyncio.get_running_loop().call_soon(nursery.give_up, "a worker crashed, and all share its address layout")
 
     async def retire(self, generation: int) -> None:
         """End an old nursery whose last worker is gone."""

@@ -270,3 +270,4 @@ class Workers:
             self.clients_cut_off += 1
         if status < 0 and -status in _CRASHES:
             _log.error("worker %d (%s) crashed: %s", record.pid, record.remote, signal.Signals(-status).name)
+            self._nurseries.on_crash(record.generation)

@@ -26,6 +26,23 @@ def test_a_dead_worker_ends_its_client_alone_and_that_one_comes_back(lab: Lab) -
     assert not bob.output.find("reconnect")
 
 
+def test_a_worker_that_crashes_takes_the_nursery_s_address_layout_with_it(lab: Lab) -> None:
+    server = lab.start_server(predictable_ips=False)
+    alice = lab.connect("alice")
+    (worker,), nursery = server.pids_of("ocserv-worker"), server.pid_of("ocserv-nursery")
+    bob = lab.connect("bob")
+    with connected(bob.host, lab.namespace, GATEWAY4) as (near, far):
+        os.kill(worker, signal.SIGSEGV)
+        server.log.wait_for(rf"worker {worker} .* crashed: SIGSEGV")
+        await_gone([nursery])
+        alice.await_reconnected()
+        assert Echo(near, far).exchange()
+    assert lab.connect("carol").host.ping(GATEWAY4)
+    assert server.pid_of("ocserv-nursery") != nursery
+    bob.disconnect()
+    assert server.await_disconnected("bob") == "user disconnected"
+
+
 def test_secmod_dies_and_tunnels_go_on(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.connect("alice")

@@ -167,6 +167,33 @@ def test_a_nursery_that_dies_is_replaced_and_its_workers_go_on(tmp_path: Path) -
     play(tmp_path, dialogue)
 
 
+def test_a_nursery_whose_worker_crashed_is_replaced_and_its_other_workers_go_on(tmp_path: Path) -> None:
+    async def dialogue(house: House, _config: WorkerConfig) -> None:
+        other = await house.connect(1)
+        (before,) = house.nurseries.pids
+        house.nurseries.on_crash(1)
+        house.nurseries.on_crash(1)
+        await until_soon(lambda: house.nurseries.pids not in ([before], []))
+        assert house.orphaned == [1]
+        os.kill(other, 0)
+        (after,) = house.nurseries.pids
+        assert f"PPid:\t{after}\n" in status_of(await house.connect(2))
+
+    play(tmp_path, dialogue)
+
+
+def test_a_crash_of_an_earlier_nursery_s_worker_replaces_nothing(tmp_path: Path) -> None:
+    async def dialogue(house: House, config: WorkerConfig) -> None:
+        await house.connect(1)
+        await house.start(msgspec.structs.replace(config, generation=2))
+        before = house.nurseries.pids
+        house.nurseries.on_crash(1)
+        assert await house.connect(2)
+        assert house.nurseries.pids == before
+
+    play(tmp_path, dialogue)
+
+
 def test_a_nursery_that_does_not_answer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def dialogue(house: House, _config: WorkerConfig) -> None:
         (before,) = house.nurseries.pids

@@ -58,6 +58,7 @@ class FakeNursery:
         self.generation = 1
         self.spawned: list[tuple[Spawn, list[socket.socket], int]] = []
         self.retired: list[int] = []
+        self.crashed: list[int] = []
 
     def spawn(self, message: Spawn, fds: list[int]) -> None:
         connection, main, secmod = (socket.socket(fileno=os.dup(fd)) for fd in fds[:3])
@@ -65,6 +66,9 @@ class FakeNursery:
 
     async def retire(self, generation: int) -> None:
         self.retired.append(generation)
+
+    def on_crash(self, generation: int) -> None:
+        self.crashed.append(generation)
 
 
 class FakeSecmod:
@@ -511,13 +515,16 @@ def test_a_worker_that_ended_before_it_was_forked_is_killed_at_birth(house: Hous
 
 
 @pytest.mark.parametrize(("status", "told"), [(-11, True), (-6, True), (-31, True), (-9, False), (1, False)])
-def test_a_crash_is_told(house: House, status: int, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_crash_is_told_and_its_nursery_given_up(
+    house: House, status: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     async def dialogue() -> None:
         house.spawn(pid=100)
         house.workers.on_exited(1, 100, status)
 
     on_loop(dialogue())
     assert ("crashed" in caplog.text) is told
+    assert house.nursery.crashed == ([1] if told else [])
 
 
 def test_the_last_worker_of_an_old_nursery_takes_it_along(house: House) -> None:
