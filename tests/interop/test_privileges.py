@@ -99,3 +99,29 @@ def _come_and_go(lab: Lab, server: Server, count: int) -> None:
 
 def _descriptors(pid: int) -> list[str]:
     return os.listdir(f"/proc/{pid}/fd")
+
+
+def test_workers_are_who_the_configuration_says(lab: Lab) -> None:
+    server = lab.start_server(run_as_user="daemon", run_as_group="12345")
+    assert lab.connect().host.ping(GATEWAY4)
+    for title in ("ocserv-worker", "ocserv-nursery"):
+        status = _status(server.pid_of(title))
+        assert set(status["Uid"].split()) == {"1"}
+        assert set(status["Gid"].split()) == {"12345"}
+
+
+def test_a_worker_s_memory_is_limited_unless_the_configuration_says_otherwise(lab: Lab) -> None:
+    limited = lab.start_server()
+    lab.connect()
+    assert 64 << 20 <= int(_data_limit(limited)) < 256 << 20
+    limited.stop()
+    server = lab.start_server(limit_worker_memory=False, isolate_workers=False)
+    assert lab.connect("bob").host.ping(GATEWAY4)
+    assert _data_limit(server) == "unlimited"
+
+
+def _data_limit(server: Server) -> str:
+    """The worker's RLIMIT_DATA, as it is in force."""
+    with open(f"/proc/{server.pid_of('ocserv-worker')}/limits", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith("Max data size"))
+    return line.split()[3]
