@@ -59,7 +59,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
     deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
     driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
     granted = driver.run()
-    _log.info("session %s", short(granted.reply.sid))
+    _log.info("the tunnel opens (session %s)", short(granted.reply.sid))
     facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
     offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
     Tunnel(session, info, link, granted, offer, page).run()
