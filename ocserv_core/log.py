@@ -88,6 +88,8 @@ class _Syslog(logging.handlers.SysLogHandler):
         return _SYSLOG_PRIORITY.get(level, "debug")
 
 
+SYSLOG = "/dev/log"
+
 LOG_VARIABLE = "OCSERV_LOG"
 """How main tells its siblings where the log goes: see LogTarget."""
 
@@ -161,6 +163,6 @@ def _is_ours_or_serious(record: logging.LogRecord) -> bool:
 
 
 def _syslog(facility: str) -> logging.Handler:
-    handler = _Syslog("/dev/log", facility=facility)
-    handler.ident = "ocserv: "
+    handler = _Syslog(SYSLOG, facility=facility)
+    handler.ident = f"ocserv[{os.getpid()}]: "
     return handler

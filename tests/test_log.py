@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -161,3 +163,18 @@ def test_every_name_of_a_level_is_among_the_levels() -> None:
     names = {NOTICE, HTTP, TRANSFER, SENSITIVE, TLS, logging.DEBUG, logging.INFO}
     assert set(LEVELS) == names | {logging.WARNING, logging.ERROR, logging.CRITICAL}
     assert list(LEVELS) == sorted(LEVELS)
+
+
+def test_syslog_hears_the_pid_as_the_c_server_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = str(tmp_path / "log")
+    monkeypatch.setattr(log, "SYSLOG", address)
+    before = logging.getLogger().handlers[:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(address)
+        try:
+            log.open_log("main", LogTarget(stderr=False, facility="daemon"))
+            logging.getLogger("ocserv_core").warning("hello")
+            heard = syslog.recv(1000).rstrip(b"\0")
+        finally:
+            logging.getLogger().handlers[:] = before
+    assert heard == f"<28>ocserv[{os.getpid()}]: ocserv-main: hello".encode()
