@@ -15,7 +15,7 @@ from .network import Host
 from .server import Server
 from .traffic import Echo, connected
 
-ORDINARY = "authenticated|logged in| session "
+ORDINARY = "authenticated|logged in|the tunnel opens"
 """What is said of a login and of a tunnel in any case."""
 
 

@@ -64,7 +64,7 @@ def test_a_worker_s_lines_are_written_in_its_name(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.connect("alice")
     client.disconnect()
-    server.log.wait_for(rf"^ocserv-worker\[alice\]: {re.escape(client.host.address4)} session ")
+    server.log.wait_for(rf"^ocserv-worker\[alice\]: {re.escape(client.host.address4)} the tunnel opens ")
 
 
 def test_a_worker_holds_its_own_descriptors_alone(lab: Lab) -> None:

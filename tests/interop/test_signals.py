@@ -131,8 +131,9 @@ def test_many_reloads_leave_one_nursery_and_serve_on(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.connect("alice")
     for _ in range(5):
+        mark = server.log.mark()
         server.send_signal(signal.SIGHUP)
-        server.log.wait_for("the configuration is reloaded", since=server.log.mark())
+        server.log.wait_for("the configuration is reloaded", since=mark)
     assert client.host.ping(GATEWAY4)
     client.disconnect()
     server.await_disconnected("alice")
