@@ -105,8 +105,11 @@ def _launch(options: argparse.Namespace) -> Launch:
     if quickstart and options.config:
         raise StartError("--quickstart and --config exclude each other")
     syslog = _syslog(asked=options.syslog, elsewhere=options.log_stderr or quickstart)
+    file, greeting = (
+        _quickstart(options.quickstart) if quickstart else (_readable(options.config or DEFAULT_CONFIG), "")
+    )
     return Launch(
-        config_file=_quickstart(options.quickstart) if quickstart else _readable(options.config or DEFAULT_CONFIG),
+        config_file=file,
         pid_file=os.path.abspath(options.pid_file) if options.pid_file else "",
         foreground=options.foreground or quickstart,
         debug=options.debug,
@@ -116,6 +119,7 @@ def _launch(options: argparse.Namespace) -> Launch:
         no_chdir=options.no_chdir,
         traceable=options.traceable,
         strict=options.strict,
+        greeting=greeting,
     )
 
 
@@ -126,12 +130,12 @@ def _syslog(*, asked: bool, elsewhere: bool) -> bool:
     return asked or (not elsewhere and os.path.exists(SYSLOG_SOCKET))
 
 
-def _quickstart(folder: str) -> str:
+def _quickstart(folder: str) -> tuple[str, str]:
+    """The configuration that it made, and the line to paste, which is shown when there is a server to connect to."""
     from . import quickstart
 
     ready = quickstart.prepare(folder)
-    print(ready.line(), flush=True)
-    return ready.config_file
+    return ready.config_file, ready.line()
 
 
 def _readable(file: str) -> str:

@@ -108,6 +108,8 @@ async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readin
         await server.start(config, stack)
         readiness.ready()
         sd_notify("READY=1")
+        if launch.greeting:
+            print(launch.greeting, flush=True)
         return await server.serve()
 
 

@@ -162,10 +162,9 @@ def test_a_quickstart_serves_what_it_made(
     words: list[str],
     folder: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     made = SimpleNamespace(config_file="/made/ocserv.conf", line=lambda: f"openconnect {folder}")
     monkeypatch.setattr(quickstart, "prepare", lambda name: made if name == folder else None)
     assert ocserv.main(["--quickstart", *words]) == 7
-    assert started[0][1] == Launch(config_file="/made/ocserv.conf", foreground=True, log_stderr=True)
-    assert capsys.readouterr().out == f"openconnect {folder}\n"
+    greeting = f"openconnect {folder}"
+    assert started[0][1] == Launch(config_file="/made/ocserv.conf", foreground=True, log_stderr=True, greeting=greeting)

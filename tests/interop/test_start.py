@@ -97,6 +97,16 @@ def test_a_second_quickstart_keeps_what_the_first_one_made(lab: Lab) -> None:
     assert lines[0] == lines[1]
 
 
+def test_a_quickstart_that_cannot_serve_promises_no_connection(lab: Lab) -> None:
+    folder = lab.path("quickstart")
+    first = lab.run_server([*OCSERV, "--quickstart", folder], os.path.join(folder, "occtl.socket"))
+    first.await_listening()
+    second = lab.run_server([*OCSERV, "--quickstart", folder], os.path.join(folder, "other.socket"))
+    second.log.wait_for("another server .* uses the state folder")
+    assert not second.log.find("openconnect --user")
+    first.stop()
+
+
 # ---- --test-config
 
 
