@@ -95,8 +95,11 @@ class Status:
 
     def log(self) -> None:
         """SIGUSR1: the status, one line a figure."""
+        report = self.report()
         for name in StatusReport.__struct_fields__:
-            _log.log(NOTICE, "status: %s: %s", name, getattr(self.report(), name))
+            value = getattr(report, name)
+            if value is not None:
+                _log.log(NOTICE, "status: %s: %s", name, _figure(name, value))
 
     def _take_secmod(self, stats: SecmodStats) -> None:
         self._totals.on_secmod_stats(
@@ -152,6 +155,17 @@ class Status:
             iroutes=config.iroutes,
             restricted_to_routes=config.restrict_user_to_routes,
         )
+
+
+_MOMENTS = frozenset({"up_since", "last_stats_reset"})
+
+
+def _figure(name: str, value: object) -> str:
+    if isinstance(value, float) and name in _MOMENTS:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+    if isinstance(value, float):
+        return f"{value:.1f} s"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _log_period(period: Period) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from ocserv_core.ipc.control import StatusReport
 from ocserv_core.ipc.messages import FinalStats, SecmodStats
+from ocserv_core.log import NOTICE
 from ocserv_core.main.records import WorkerRecord
 from ocserv_core.main.status import Status
 from ocserv_core.model import DisconnectReason, Endpoint, SessionId, Traffic
@@ -52,3 +55,11 @@ def test_whatever_workers_counted_the_report_can_be_sent() -> None:
 def test_a_final_answer_with_the_most_that_is_believed_can_be_sent() -> None:
     message = final(Traffic(*[MAX_COUNTER] * 4))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=FinalStats) == message
+
+
+def test_the_log_tells_dates_and_leaves_out_what_is_not_known(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(NOTICE):
+        status().log()
+    told = dict(message.removeprefix("status: ").split(": ", 1) for message in caplog.messages)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told["up_since"])
+    assert (told["secmod_pids"], told["average_auth_time"], "latency" in told) == ("7", "0.0 s", False)
