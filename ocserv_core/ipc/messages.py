@@ -1,5 +1,5 @@
 """Every message between the processes, by pair. Askers and answerers share the message's name:
-`AuthInit` is sent by the worker's `ask_auth_init` and handled by secmod's `answer_auth_init`.
+`AuthInit` is sent by the worker (link.py, login.py, tunnel.py) and handled by secmod's `answer_auth_init`.
 
 The names in brackets are those of the system description. A message is one MessagePack array that begins with the
 name of its type, sent as one SOCK_SEQPACKET datagram; descriptors ride along where `fds` is said. What a receiver

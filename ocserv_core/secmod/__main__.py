@@ -21,7 +21,7 @@ def main() -> int:
     os.umask(0o077)
     set_not_dumpable()
     set_parent_death_signal(signal.SIGKILL, inherited.parent)
-    # A terminal's Ctrl-C reaches the whole group; the end is main's to order.
+    # The end is main's to order, by closing the channel; a signal meant for main must not come first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     open_log("sm", LogTarget.of_environment())
