@@ -1,4 +1,5 @@
-"""Builds ocserv_core.bridge._native; setup.py names `ffi`. Needs a C compiler and GnuTLS's headers (3.6.13 or later).
+"""Builds ocserv_core.bridge._native; setup.py names `ffi`. Needs a C compiler, and the headers of GnuTLS (3.6.13 or
+later) and liblz4.
 
 Paths are relative to the root of the project, where setuptools runs.
 """
@@ -10,8 +11,11 @@ import os
 from cffi import FFI
 
 NATIVE = "ocserv_core/bridge/native"
-SOURCES = ("transport", "callbacks", "record", "upstream", "downstream", "control", "library", "pump")
-HEADERS = ("transport", "callbacks", "record", "pump")
+SOURCES = (
+    *("transport", "callbacks", "record", "upstream", "downstream", "control", "library", "pump"),
+    *("compress", "lzs", "latency"),
+)
+HEADERS = ("transport", "callbacks", "record", "pump", "compress", "latency")
 WARNINGS = ("-Wall", "-Wextra")
 
 ffi = FFI()
@@ -23,7 +27,7 @@ ffi.set_source(
     sources=[f"{NATIVE}/{name}.c" for name in SOURCES],
     include_dirs=[NATIVE],
     depends=[f"{NATIVE}/{name}.h" for name in (*HEADERS, "cdef")],
-    libraries=["gnutls"],
+    libraries=["gnutls", "lz4", "m"],
     extra_compile_args=["-std=gnu11", "-O2", "-fvisibility=hidden", *WARNINGS],
     py_limited_api=True,
 )

@@ -233,3 +233,21 @@ size_t oc_pump_queued(const struct oc_pump *p);
 int oc_put_frame(struct oc_pump *p, int type, const uint8_t *payload, size_t n);
 int oc_put_alert(struct oc_pump *p, int level, int description);
 int oc_put_key_update(struct oc_pump *p, int requested);
+
+/* ---- compress.h ---- */
+#define OC_COMPRESS_MAX ...
+#define OC_COMPRESS_NONE ...
+#define OC_COMPRESS_LZ4 ...
+#define OC_COMPRESS_LZS ...
+long oc_compress(int algorithm, const uint8_t *in, size_t n, uint8_t *out, size_t room);
+long oc_decompress(int algorithm, const uint8_t *in, size_t n, uint8_t *out, size_t room);
+
+/* ---- latency.h ---- */
+#define OC_LATENCY_SAMPLES ...
+struct oc_latency {
+    double median_total, mean_total, rms_total;
+    uint64_t sets;
+    unsigned int waiting;
+    ...;
+};
+void oc_latency_add(struct oc_latency *l, uint64_t stamp_ns, uint64_t now_ns, unsigned int packets);
