@@ -6,9 +6,11 @@ Knows no policy: what a frame means, when a client is dead or idle, is the calle
 
 from __future__ import annotations
 
+import ipaddress
 import mmap
 import os
 import select
+import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +19,9 @@ from typing import TYPE_CHECKING
 
 from ..model import Traffic
 from ._native import ffi, lib
+from .dtls import DtlsSession
 from .errors import TlsError, TlsTimeout, text_of
+from .events import PumpEvent, event_of
 from .tls import TlsSession
 
 if TYPE_CHECKING:
@@ -29,78 +33,92 @@ RX_PACKETS = 16
 TX_PACKETS = 24
 """Offsets in the page of counters; each is a native-endian unsigned 64-bit integer."""
 
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A CSTP frame that carries no packet (its type is not 0), whole."""
-
-    type: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """A watched descriptor has something to read, or its peer is gone."""
-
-    fd: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """The deadline has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A signal arrived; its Python handler has run when run() returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The client's side has ended. clean: by close_notify, not by the end of TCP or a fatal alert."""
-
-    clean: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """The client broke TLS or CSTP; `text` is for the log. Nothing more can be read from it."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class TunLost:
-    """The TUN device cannot be used any more; errno 0 is the end of file."""
-
-    errno: int
-
-
 PAYLOAD_MAX: int = lib.OC_FRAME_MAX - lib.OC_FRAME_HEADER
 """Bytes of the longest payload of a CSTP frame."""
 
+NETWORKS_MAX: int = lib.OC_NETWORKS_MAX
+
 _COUNTERS = struct.Struct("=4Q")
 
-_FAULTS = {
-    lib.OC_FAULT_HEADER: "not a TLS record, or one of another version",
-    lib.OC_FAULT_LENGTH: "a TLS record of an impossible length",
-    lib.OC_FAULT_MAC: "a TLS record that was not sealed with our keys",
-    lib.OC_FAULT_EMPTY: "a TLS record with nothing but padding",
-    lib.OC_FAULT_TYPE: "a TLS record of a kind that may not come now",
-    lib.OC_FAULT_ALERT: "a malformed TLS alert",
-    lib.OC_FAULT_HANDSHAKE: "a TLS handshake message that is not KeyUpdate",
-    lib.OC_FAULT_RENEGOTIATION: "TLS renegotiation, which is not allowed",
-    lib.OC_FAULT_FRAME_MAGIC: "a CSTP frame with a wrong magic or an unknown flag",
-    lib.OC_FAULT_FRAME_LENGTH: "a CSTP frame that is longer than its record",
-    lib.OC_FAULT_LIBRARY: "a TLS record that GnuTLS refused",
-    lib.OC_FAULT_KEYS: "new TLS keys could not be made",
-}
+_COMPRESSION = {"": lib.OC_COMPRESS_NONE, "oc-lz4": lib.OC_COMPRESS_LZ4, "lzs": lib.OC_COMPRESS_LZS}
 
-PumpEvent = Frame | Readable | Deadline | Interrupted | Closed | Violation | TunLost
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Offloads:
+    """What the TUN device leaves to us: its packets have a vnet header, and these may be written gathered."""
+
+    tcp: bool = True
+    udp: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PumpOptions:
+    """How a tunnel treats its packets.
+
+    offloads: None for a device of plain packets. networks: where the client's packets may come from, None for
+    anywhere. *_compression: "oc-lz4", "lzs" or "" for none; packets of at most no_compress_limit bytes are not
+    compressed. udp_patience: seconds of silence by DTLS after which packets go by TLS; 0 for never. *_per_sec: bytes,
+    0 for no limit. latency: measure how long what comes by DTLS is here. client: ours is the client's end.
+    """
+
+    offloads: Offloads | None = None
+    networks: Sequence[Network] | None = None
+    tls_compression: str = ""
+    dtls_compression: str = ""
+    no_compress_limit: int = 256
+    udp_patience: float = 0.0
+    rx_per_sec: int = 0
+    tx_per_sec: int = 0
+    latency: bool = False
+    client: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Packets that were thrown away, by why.
+
+    too_long: than the MTU. refused: by the TUN device. foreign: from an address that is not the client's. limited:
+    beyond a rate. malformed: not what its header says, or not to be inflated. lost: no socket took it.
+    """
+
+    too_long: int = 0
+    refused: int = 0
+    foreign: int = 0
+    limited: int = 0
+    malformed: int = 0
+    lost: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.too_long + self.refused + self.foreign + self.limited + self.malformed + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Sums over sets of 1024 samples; microseconds."""
+
+    sets: int = 0
+    median_total: float = 0.0
+    mean_total: float = 0.0
+    rms_total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What can be asked of a pump that is closed, too."""
+
+    last_rx: float = 0.0
+    last_data_rx: float = 0.0
+    last_data_tx: float = 0.0
+    dropped: Dropped = Dropped()
+    latency: Latency = Latency()
 
 
 class Pump:
-    """Moves packets between a TLS session and a TUN device. One at a time, in one thread.
+    """Moves packets between a TLS session, its DTLS sessions, and a TUN device. One at a time, in one thread.
 
     Every frame that is sent is one TLS record. `counters` is a page that others may map: RX_BYTES (from the client),
     TX_BYTES (to the client), RX_PACKETS, TX_PACKETS are at the offsets above, as native u64; they count on from what
@@ -118,6 +136,7 @@ class Pump:
         *,
         mtu: int,
         watch: Sequence[int] = (),
+        options: PumpOptions = PumpOptions(),
     ) -> None:
         """Take over `session`, whose CONNECT has been answered. mtu: bytes of the longest inner packet sent.
 
@@ -130,14 +149,16 @@ class Pump:
             raise ValueError("the page of counters is too small")
         os.set_blocking(tun_fd, False)
         error = ffi.new("int *")
-        pump = lib.oc_pump_open(session.native, session.transport, tun_fd, mtu, self._page, error)
+        pump = lib.oc_pump_open(session.native, session.transport, tun_fd, mtu, options.client, self._page, error)
         if pump == ffi.NULL:
             raise TlsError(f"The session cannot carry a tunnel: {text_of(error[0])}")
         self._session = session
         self._fd = session.fd
         self._native: CData | None = pump
-        self._final = (0.0, 0.0, 0.0, 0)
+        self._final = _State()
+        self._sessions: dict[int, DtlsSession] = {}
         session.on_close = self.close
+        _configure(pump, options)
         self.watch(watch)
 
     @property
@@ -150,7 +171,9 @@ class Pump:
 
         After Closed, Violation and TunLost the same event comes again.
         """
-        return _EVENTS[lib.oc_pump_run(self._pump, deadline)](self._pump)
+        return event_of(lib.oc_pump_run(self._pump, deadline), self._pump)
+
+    # ---- what is said by TLS
 
     def send(self, frame_type: int, payload: bytes = b"") -> None:
         """Queue a control frame behind what waits to be sent; run() or flush() sends it.
@@ -195,6 +218,52 @@ class Pump:
                 return False
         return False
 
+    # ---- DTLS
+
+    def attach(self, session: DtlsSession) -> int | None:
+        """Carry this DTLS session too, from its handshake on: its slot; None where two are attached already. Packets
+        go by the one that was attached last, once its client has been heard there."""
+        slot = int(lib.oc_pump_attach(self._pump, session.native, session.socket.fileno()))
+        if slot < 0:
+            return None
+        self._sessions[slot] = session
+        return slot
+
+    def detach(self, slot: int) -> DtlsSession:
+        """Carry it no more. It stays open."""
+        lib.oc_pump_detach(self._pump, slot)
+        return self._sessions.pop(slot)
+
+    @property
+    def sessions(self) -> dict[int, DtlsSession]:
+        """What is attached, by slot."""
+        return dict(self._sessions)
+
+    @property
+    def active(self) -> int | None:
+        """The slot by which packets go to the client now; None for TLS."""
+        pump = self._pump
+        return int(pump.active) if pump.udp_up and pump.active >= 0 else None
+
+    def deactivate(self) -> None:
+        """Packets go by TLS, until the client is heard by DTLS again."""
+        self._pump.udp_up = 0
+
+    def send_datagram(self, slot: int, packet_type: int, payload: bytes = b"") -> int:
+        """Send a packet without data by DTLS, now. 0, or an errno: it is lost then. payload < 20480 bytes."""
+        return int(lib.oc_put_datagram(self._pump, slot, packet_type, payload, len(payload)))
+
+    def adopt(self, sock: socket.socket, datagram: bytes) -> int | None:
+        """The client's address may have changed: where an established session's keys open this datagram, it is that
+        session's, whose socket is `sock` from now on. Its slot, else None."""
+        slot = int(lib.oc_pump_adopt(self._pump, sock.fileno(), datagram, len(datagram)))
+        if slot < 0:
+            return None
+        self._sessions[slot].socket = sock
+        return slot
+
+    # ---- the rest
+
     def watch(self, fds: Sequence[int]) -> None:
         """Watch these descriptors from now on, instead of those before. At most 14."""
         if lib.oc_pump_watch(self._pump, list(fds), len(fds)) < 0:
@@ -202,23 +271,28 @@ class Pump:
 
     @property
     def last_rx(self) -> float:
-        """When anything came from the client, time.monotonic()."""
-        return self._state()[0]
+        """When anything came from the client by TLS, time.monotonic()."""
+        return self._state().last_rx
 
     @property
     def last_data_rx(self) -> float:
         """When a packet that is not ICMP, ICMPv6 or IGMP came from the client."""
-        return self._state()[1]
+        return self._state().last_data_rx
 
     @property
     def last_data_tx(self) -> float:
         """When such a packet was sent to the client."""
-        return self._state()[2]
+        return self._state().last_data_tx
 
     @property
-    def dropped(self) -> int:
-        """Packets that were thrown away: longer than the MTU, or refused by the TUN device."""
-        return self._state()[3]
+    def dropped(self) -> Dropped:
+        """Packets that were thrown away."""
+        return self._state().dropped
+
+    @property
+    def latency(self) -> Latency:
+        """The statistics of latency since the begin."""
+        return self._state().latency
 
     @property
     def traffic(self) -> Traffic:
@@ -236,14 +310,18 @@ class Pump:
             raise ValueError(f"mtu {value}")
         self._pump.mtu = value
 
-    def _state(self) -> tuple[float, float, float, int]:
-        p = self._native
-        return self._final if p is None else (p.last_rx, p.last_data_rx, p.last_data_tx, p.dropped)
+    def _state(self) -> _State:
+        return self._final if self._native is None else _state_of(self._native)
 
     def close(self) -> None:
-        """Send close_notify if it can be sent at once, and wipe the keys. The descriptors stay open."""
+        """Send close_notify if it can be sent at once, and wipe the keys, those of DTLS too. The descriptors of client
+        and TUN stay open."""
         if self._native is None:
             return
+        for slot in list(self._sessions):
+            session = self.detach(slot)
+            session.bye()
+            session.close()
         if lib.oc_put_alert(self._native, lib.GNUTLS_AL_WARNING, lib.GNUTLS_A_CLOSE_NOTIFY) == 0:
             lib.oc_pump_send(self._native)
         self._final = self._state()
@@ -252,12 +330,29 @@ class Pump:
         ffi.release(self._page)
 
 
-_EVENTS: dict[int, Callable[[CData], PumpEvent]] = {
-    lib.OC_EVENT_FRAME: lambda p: Frame(p.frame_type, bytes(ffi.buffer(p.frame, p.frame_size))),
-    lib.OC_EVENT_READABLE: lambda p: Readable(p.ready_fd),
-    lib.OC_EVENT_DEADLINE: lambda _: Deadline(),
-    lib.OC_EVENT_INTERRUPTED: lambda _: Interrupted(),
-    lib.OC_EVENT_CLOSED: lambda p: Closed(bool(p.clean)),
-    lib.OC_EVENT_VIOLATION: lambda p: Violation(_FAULTS[p.fault]),
-    lib.OC_EVENT_TUN_LOST: lambda p: TunLost(p.tun_errno),
-}
+def _configure(pump: CData, options: PumpOptions) -> None:
+    if options.offloads is not None:
+        lib.oc_pump_use_vnet(pump, options.offloads.tcp, options.offloads.udp)
+    for network in options.networks or ():
+        if lib.oc_pump_allow(pump, network.version, network.network_address.packed, network.prefixlen) < 0:
+            raise ValueError(f"more than {NETWORKS_MAX} networks")
+    pump.any_source = options.networks is None
+    pump.tls_compression = _COMPRESSION[options.tls_compression]
+    pump.dtls_compression = _COMPRESSION[options.dtls_compression]
+    pump.no_compress_limit = options.no_compress_limit
+    pump.udp_patience = options.udp_patience
+    pump.rx_limit.rate = options.rx_per_sec
+    pump.tx_limit.rate = options.tx_per_sec
+    if options.latency and lib.oc_pump_measure(pump) < 0:
+        raise MemoryError
+
+
+def _state_of(p: CData) -> _State:
+    dropped = Dropped(p.too_long, p.refused_by_tun, p.foreign, p.over_limit, p.malformed, p.lost)
+    return _State(p.last_rx, p.last_data_rx, p.last_data_tx, dropped, _latency_of(p.latency))
+
+
+def _latency_of(latency: CData) -> Latency:
+    if latency == ffi.NULL:
+        return Latency()
+    return Latency(latency.sets, latency.median_total, latency.mean_total, latency.rms_total)

@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, ClassVar
 
-from ..bridge.pump import Closed, Deadline, Frame, Interrupted, Pump, Readable, TunLost, Violation
+from ..bridge.events import (
+    Closed,
+    Deadline,
+    DtlsClosed,
+    Frame,
+    Handshake,
+    Hello,
+    Interrupted,
+    Readable,
+    TooBig,
+    TunLost,
+    Violation,
+)
+from ..bridge.pump import Pump
 from ..bridge.tls import TlsInfo, TlsSession
 from ..errors import PeerLost
 from ..ipc.messages import CliStats, SessionInfo, Terminate, TunMtu
@@ -140,6 +153,10 @@ class Tunnel:
         Closed: _on_closed,
         Violation: _on_violation,
         TunLost: _on_tun_lost,
+        Hello: _on_interrupted,
+        Handshake: _on_interrupted,
+        DtlsClosed: _on_interrupted,
+        TooBig: _on_interrupted,
     }
 
     # ---- frames that are no packet

@@ -20,21 +20,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocserv_core.bridge._native import ffi, lib
+from ocserv_core.bridge.events import (
+    Closed,
+    Deadline,
+    Frame,
+    Interrupted,
+    PumpEvent,
+    Readable,
+    TunLost,
+    Violation,
+)
 from ocserv_core.bridge.pump import (
     PAYLOAD_MAX,
     RX_BYTES,
     RX_PACKETS,
     TX_BYTES,
     TX_PACKETS,
-    Closed,
-    Deadline,
-    Frame,
-    Interrupted,
+    Dropped,
     Pump,
-    PumpEvent,
-    Readable,
-    TunLost,
-    Violation,
 )
 from ocserv_core.bridge.tls import TlsError, TlsSession, TlsTimeout
 from ocserv_core.model import Traffic
@@ -209,7 +212,7 @@ def test_packets_longer_than_the_mtu_are_dropped() -> None:
             t.tun.send(packet(size))
         t.settle()
         assert len(client.recv(16384)) == 8 + 1000
-        assert t.pump.dropped == 2
+        assert t.pump.dropped == Dropped(too_long=2)
         t.pump.mtu = 1400
         t.tun.send(packet(1400))
         t.settle()
@@ -274,7 +277,7 @@ def test_times_and_drops_outlive_the_pump() -> None:
         seen = t.pump.last_rx
         t.pump.close()
         assert t.pump.last_rx == seen
-        assert t.pump.dropped == 0
+        assert t.pump.dropped == Dropped()
 
 
 # ---- control frames ---------------------------------------------------------------------------------------------

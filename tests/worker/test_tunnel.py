@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ocserv_core.bridge.pump import Closed, Deadline, Frame, Interrupted, PumpEvent, Readable, TunLost, Violation
+from ocserv_core.bridge.events import Closed, Deadline, Frame, Interrupted, PumpEvent, Readable, TunLost, Violation
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.ipc.messages import AuthCookieReply, CliStats, ResumeReply, SessionInfo, Terminate, TunMtu
 from ocserv_core.model import Cookie, DisconnectReason, Lease, SessionId, Traffic

@@ -12,10 +12,41 @@ from cffi import FFI
 
 NATIVE = "ocserv_core/bridge/native"
 SOURCES = (
-    *("transport", "callbacks", "record", "upstream", "downstream", "control", "library", "pump"),
-    *("compress", "lzs", "latency"),
+    "transport",
+    "callbacks",
+    "packet",
+    "segment",
+    "coalesce",
+    "lzs",
+    "compress",
+    "latency",
+    "record",
+    "dtls_record",
+    "dtls",
+    "datagrams",
+    "upstream",
+    "downstream",
+    "channels",
+    "control",
+    "library",
+    "pump",
 )
-HEADERS = ("transport", "callbacks", "record", "pump", "compress", "latency")
+HEADERS = (
+    "transport",
+    "callbacks",
+    "packet",
+    "vnet",
+    "segment",
+    "coalesce",
+    "compress",
+    "latency",
+    "record",
+    "dtls_record",
+    "dtls",
+    "datagrams",
+    "limit",
+    "pump",
+)
 WARNINGS = ("-Wall", "-Wextra")
 
 ffi = FFI()

@@ -189,6 +189,7 @@ void oc_transport_close(struct oc_transport *t);
 #define OC_FAULT_FRAME_LENGTH ...
 #define OC_FAULT_LIBRARY ...
 #define OC_FAULT_KEYS ...
+#define OC_FAULT_REPLAY ...
 struct oc_half { uint64_t seq; ...; };
 int oc_record_serves(int cipher);
 int oc_half_open(struct oc_half *h, int tls13, int cipher, const uint8_t *key, size_t key_size, const uint8_t *iv,
@@ -198,8 +199,30 @@ int oc_half_update(struct oc_half *h);
 long oc_seal(struct oc_half *h, int type, uint8_t *plain, size_t n, uint8_t *record, size_t room);
 long oc_open(struct oc_half *h, const uint8_t *record, size_t n, uint8_t *plain, size_t room, int *type);
 
+/* ---- dtls.h ---- */
+#define OC_MASTER_SECRET ...
+#define OC_SESSION_ID ...
+struct oc_dtls {
+    gnutls_session_t session;
+    int fd, established, library;
+    size_t overhead;
+    double last_rx;
+    uint64_t refused;
+    ...;
+};
+struct oc_dtls *oc_dtls_open(int client, unsigned int mtu, int *error);
+void oc_dtls_close(struct oc_dtls *d);
+int oc_dtls_use_psk(struct oc_dtls *d, gnutls_priority_t priorities, const uint8_t *key, size_t n,
+                    const uint8_t *session_id);
+int oc_dtls_use_legacy(struct oc_dtls *d, gnutls_priority_t priorities, const char *version, const char *kx,
+                       const char *cipher, const char *mac, const uint8_t *master_secret, const uint8_t *session_id);
+int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n);
+unsigned int oc_dtls_timeout(struct oc_dtls *d);
+void oc_dtls_alert(struct oc_dtls *d, int level, int description);
+
 /* ---- pump.h ---- */
 #define OC_WATCH_MAX ...
+#define OC_NETWORKS_MAX ...
 #define OC_FRAME_MAX ...
 #define OC_FRAME_HEADER ...
 #define OC_RECORDS_PER_KEY ...
@@ -210,28 +233,55 @@ long oc_open(struct oc_half *h, const uint8_t *record, size_t n, uint8_t *plain,
 #define OC_EVENT_CLOSED ...
 #define OC_EVENT_VIOLATION ...
 #define OC_EVENT_TUN_LOST ...
+#define OC_EVENT_HELLO ...
+#define OC_EVENT_HANDSHAKE ...
+#define OC_EVENT_DTLS_CLOSED ...
+#define OC_EVENT_TOO_BIG ...
 #define OC_MEMORY_SIZE ...
+#define OC_SEGMENT ...
+#define OC_MANY ...
+#define OC_SINGLE ...
+struct oc_limit { double rate; ...; };
+struct oc_batch { int way; ...; };
+struct oc_received { int way; ...; };
+struct oc_coalescer { int tcp, udp; ...; };
 struct oc_pump {
     struct oc_half read, write;
     size_t mtu;
-    double last_rx, last_data_rx, last_data_tx;
-    uint64_t dropped;
+    double last_rx, last_data_rx, last_data_tx, udp_patience;
+    uint64_t too_long, refused_by_tun, foreign, over_limit, malformed, lost;
+    int newest, active, udp_up, any_source;
+    struct oc_limit rx_limit, tx_limit;
+    int tls_compression, dtls_compression;
+    size_t no_compress_limit;
+    struct oc_batch batch;
+    struct oc_received received;
+    struct oc_coalescer gathered;
+    struct oc_latency *latency;
     uint8_t frame_type;
-    uint8_t *frame;
+    const uint8_t *frame;
     size_t frame_size;
+    int frame_slot;
     void *memory;
-    int ready_fd, clean, fault, tun_errno;
+    int ready_fd, clean, fault, tun_errno, path_mtu;
     ...;
 };
-struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, int tun, size_t mtu, uint8_t *counters,
-                             int *error);
+struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, int tun, size_t mtu, int client,
+                             uint8_t *counters, int *error);
 void oc_pump_close(struct oc_pump *p);
 int oc_pump_watch(struct oc_pump *p, const int *fds, unsigned int n);
+void oc_pump_use_vnet(struct oc_pump *p, int tcp, int udp);
+int oc_pump_allow(struct oc_pump *p, int version, const uint8_t *address, int bits);
+int oc_pump_measure(struct oc_pump *p);
+int oc_pump_attach(struct oc_pump *p, struct oc_dtls *d, int fd);
+void oc_pump_detach(struct oc_pump *p, int slot);
+int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n);
 int oc_pump_run(struct oc_pump *p, double deadline);
 int oc_pump_send(struct oc_pump *p);
 size_t oc_pump_queued(const struct oc_pump *p);
 int oc_put_frame(struct oc_pump *p, int type, const uint8_t *payload, size_t n);
 int oc_put_alert(struct oc_pump *p, int level, int description);
+int oc_put_datagram(struct oc_pump *p, int slot, int type, const uint8_t *payload, size_t n);
 int oc_put_key_update(struct oc_pump *p, int requested);
 
 /* ---- compress.h ---- */

@@ -1,52 +1,101 @@
 /* TUN → client. The stages of a packet:
- *   1 read    one packet from the TUN, behind the place of its frame's header
- *   2 check   its length: a longer one than the MTU is dropped
- *   3 frame   it: eight bytes of CSTP
- *   4 seal    the frame into a record of its own, behind the others in `out` (clients read a frame a record)
- *   5 count   it
- *   6 send    all records of the burst in one call, when the TUN is empty or `out` is full */
+ *   1 read      from the TUN; one read may bring many TCP segments or UDP datagrams (TSO, USO)
+ *   2 segment   it into the packets that it stands for, where it lies (segment.h)
+ *   3 admit     its length, the rate that may be sent at
+ *   4 choose    DTLS or TLS (channels.c)
+ *   5 squeeze   it, where the client agreed to compression and it gets shorter
+ *   6 frame     a type byte (DTLS), eight bytes of CSTP (TLS)
+ *   7 seal      a record of its own, behind the others (clients read a frame a record)
+ *   8 count     it
+ *   9 send      all of the burst in one call: datagrams of one size, or the records of a stream */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "compress.h"
 #include "pump.h"
 
-/* ---- 1 read, 2 check ------------------------------------------------------------------------------------------- */
+/* ---- 1 read, 2 segment ----------------------------------------------------------------------------------------- */
 
-/* The packet's length, 0 when there is none now, -1 when the TUN is lost. */
-static long read_packet(struct oc_pump *p, uint8_t *packet)
+static ssize_t read_tun(struct oc_pump *p, struct oc_vnet *vnet, uint8_t *packet)
 {
-	for (;;) {
-		ssize_t n = read(p->tun, packet, p->mtu + 1);
+	struct iovec parts[2] = { { vnet, OC_VNET_SIZE }, { packet, OC_PACKET_MAX } };
+	ssize_t n;
 
-		if (n > 0 && (size_t)n <= p->mtu)
-			return n;
-		if (n > 0) {
-			p->dropped++;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
+	*vnet = (struct oc_vnet){ 0 };
+	do
+		n = p->vnet ? readv(p->tun, parts, 2) : read(p->tun, packet, OC_PACKET_MAX);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* 1 when there is something to segment, 0 when the TUN has nothing now, -1 when it is lost. */
+static int read_packet(struct oc_pump *p)
+{
+	uint8_t *packet = p->from_tun + OC_TUN_HEADROOM;
+	struct oc_vnet vnet;
+	size_t header = p->vnet ? OC_VNET_SIZE : 0;
+
+	for (;;) {
+		ssize_t n = read_tun(p, &vnet, packet);
+
 		if (n < 0 && errno == EAGAIN)
 			return 0;
-		oc_tun_lost(p, n < 0 ? errno : 0);
-		return -1;
+		if (n <= 0) {
+			oc_tun_lost(p, n < 0 ? errno : 0);
+			return -1;
+		}
+		if ((size_t)n > header && oc_segments_begin(&p->segments, &vnet, packet, (size_t)n - header) == 0)
+			return 1;
+		p->malformed++;
 	}
 }
 
-/* ---- 3 frame --------------------------------------------------------------------------------------------------- */
+/* ---- 3 admit --------------------------------------------------------------------------------------------------- */
+
+static int admits(struct oc_pump *p, size_t n)
+{
+	if (n > p->mtu) {
+		p->too_long++;
+		return 0;
+	}
+	if (!oc_limit_admits(&p->tx_limit, n, p->now)) {
+		p->over_limit++;
+		return 0;
+	}
+	return 1;
+}
+
+/* ---- 5 squeeze ------------------------------------------------------------------------------------------------- */
+
+/* What is sent instead of the packet, with room for its frame's header before it; the packet itself where that is no
+ * longer. */
+static int squeeze(struct oc_pump *p, int algorithm, uint8_t **packet, size_t *n)
+{
+	uint8_t *packed = p->scratch + OC_TUN_HEADROOM;
+	long size;
+
+	if (!algorithm || *n <= p->no_compress_limit)
+		return OC_DATA;
+	size = oc_compress(algorithm, *packet, *n, packed, *n - 1);
+	if (size <= 0)
+		return OC_DATA;
+	*packet = packed;
+	*n = (size_t)size;
+	return OC_COMPRESSED;
+}
+
+/* ---- 6 frame, 7 seal ------------------------------------------------------------------------------------------- */
 
 static void put_frame_header(uint8_t *frame, int type, size_t n)
 {
 	memcpy(frame, "STF\1", 4);
-	frame[4] = (uint8_t)(n >> 8);
-	frame[5] = (uint8_t)n;
+	oc_put16(frame + 4, n);
 	frame[6] = (uint8_t)type;
 	frame[7] = 0;
 }
-
-/* ---- 4 seal ---------------------------------------------------------------------------------------------------- */
 
 static void make_room(struct oc_buffer *out)
 {
@@ -79,41 +128,124 @@ int oc_put_frame(struct oc_pump *p, int type, const uint8_t *payload, size_t n)
 {
 	if (n > OC_FRAME_MAX - OC_FRAME_HEADER || oc_waiting(&p->out) + OC_SEALED_MAX > OC_OUT_SIZE)
 		return -1;
-	put_frame_header(p->packet, type, n);
+	put_frame_header(p->scratch, type, n);
 	if (n)
-		memcpy(p->packet + OC_FRAME_HEADER, payload, n);
-	return oc_put_record(p, OC_APPLICATION, p->packet, OC_FRAME_HEADER + n) ? -2 : 0;
+		memcpy(p->scratch + OC_FRAME_HEADER, payload, n);
+	return oc_put_record(p, OC_APPLICATION, p->scratch, OC_FRAME_HEADER + n) ? -2 : 0;
 }
 
-/* ---- 5 count --------------------------------------------------------------------------------------------------- */
+static int seal_stream(struct oc_pump *p, int type, uint8_t *packet, size_t n)
+{
+	put_frame_header(packet - OC_FRAME_HEADER, type, n);
+	return oc_put_record(p, OC_APPLICATION, packet - OC_FRAME_HEADER, OC_FRAME_HEADER + n);
+}
 
-static void count(struct oc_pump *p, const uint8_t *packet, size_t n)
+/* A datagram that the batch cannot take waits until the batch is sent: `udp_full` then. */
+static int seal_datagram(struct oc_pump *p, struct oc_dtls *d, int type, uint8_t *packet, size_t n)
+{
+	struct oc_batch *b = &p->batch;
+	int slot = oc_slot_of(p, d), event = OC_NOTHING;
+	long sealed;
+
+	packet[-1] = (uint8_t)type;
+	if (d->library) {
+		p->lost += oc_dtls_library_send(d, packet - 1, n + 1) != 0;
+		return OC_NOTHING;
+	}
+	if (p->batch_slot != slot || !oc_batch_fits(b, d->overhead + 1 + n))
+		event = oc_send_batch(p);
+	if (event || p->udp_full)
+		return event;
+	p->batch_slot = slot;
+	sealed = oc_dtls_seal(&d->write, OC_APPLICATION, packet - 1, n + 1, oc_batch_end(b), OC_DATAGRAM_MAX - b->size);
+	if (sealed < 0)
+		return oc_violation(p, (int)-sealed);
+	oc_batch_add(b, (size_t)sealed);
+	p->warm = 1;
+	return OC_NOTHING;
+}
+
+/* ---- 8 count --------------------------------------------------------------------------------------------------- */
+
+static void count(struct oc_pump *p, int data, size_t n)
 {
 	oc_count(p, OC_TX_BYTES, n);
 	oc_count(p, OC_TX_PACKETS, 1);
-	if (oc_is_data(packet, n))
+	if (data)
 		p->last_data_tx = p->now;
+}
+
+/* ---- 4 choose, and the rest of the way ------------------------------------------------------------------------- */
+
+/* One packet. Where `udp_full` is set afterwards it was not sent, and waits. */
+static int forward(struct oc_pump *p, uint8_t *packet, size_t n)
+{
+	struct oc_dtls *d = oc_channel(p);
+	size_t size = n;
+	int data = oc_is_data(packet, n);
+	int type = squeeze(p, d ? p->dtls_compression : p->tls_compression, &packet, &size);
+	int event = d ? seal_datagram(p, d, type, packet, size) : seal_stream(p, type, packet, size);
+
+	if (event == OC_NOTHING && !p->udp_full)
+		count(p, data, n);
+	return event;
+}
+
+static int forward_held(struct oc_pump *p)
+{
+	int event;
+
+	if (!p->held || !oc_room_for_packet(p))
+		return OC_NOTHING;
+	event = forward(p, p->held, p->held_size);
+	if (!p->udp_full)
+		p->held = NULL;
+	return event;
+}
+
+/* The segments of what was read, as far as there is room for them. */
+static int forward_segments(struct oc_pump *p)
+{
+	int event = forward_held(p);
+	uint8_t *packet;
+	size_t n;
+
+	while (event == OC_NOTHING && !p->held && oc_room_for_packet(p) &&
+	       (packet = oc_segments_next(&p->segments, &n))) {
+		if (!admits(p, n))
+			continue;
+		event = forward(p, packet, n);
+		if (p->udp_full) {
+			p->held = packet;
+			p->held_size = n;
+		}
+	}
+	return event;
 }
 
 int oc_downstream(struct oc_pump *p)
 {
-	uint8_t *packet = p->packet + OC_FRAME_HEADER;
+	int event = OC_NOTHING;
 
-	p->tun_ready = 0;
-	while (oc_room_for_packet(p)) {
-		long n = read_packet(p, packet);
+	if (p->udp_full)
+		event = oc_send_batch(p);
+	if (event == OC_NOTHING)
+		event = forward_segments(p);
+	for (int turn = 0; event == OC_NOTHING && p->tun_ready && oc_room_for_packet(p) && turn < OC_TURN; turn++) {
+		int n = read_packet(p);
 
-		if (n <= 0)
-			return n ? OC_EVENT_TUN_LOST : OC_NOTHING;
-		put_frame_header(p->packet, 0, (size_t)n);
-		if (oc_put_record(p, OC_APPLICATION, p->packet, OC_FRAME_HEADER + (size_t)n))
-			return OC_EVENT_VIOLATION;
-		count(p, packet, (size_t)n);
+		if (n < 0)
+			return OC_EVENT_TUN_LOST;
+		p->tun_ready = n;
+		if (n)
+			event = forward_segments(p);
 	}
-	return OC_NOTHING;
+	if (event == OC_NOTHING && p->batch.count && !p->udp_full)
+		event = oc_send_batch(p);
+	return event;
 }
 
-/* ---- 6 send ---------------------------------------------------------------------------------------------------- */
+/* ---- 9 send ---------------------------------------------------------------------------------------------------- */
 
 size_t oc_pump_queued(const struct oc_pump *p)
 {

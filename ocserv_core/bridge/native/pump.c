@@ -3,13 +3,19 @@
 #include "pump.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* After so many seconds without a packet the buffers' pages go back to the kernel. */
 #define COOL_AFTER 1.0
+
+#define FIRST_WATCH (2 + OC_DTLS_MAX)
 
 /* ---- ends ------------------------------------------------------------------------------------------------------ */
 
@@ -33,9 +39,15 @@ int oc_tun_lost(struct oc_pump *p, int error)
 
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
 
+static struct pollfd interest(int fd, short events)
+{
+	/* Without interest poll would still report errors, and the loop would spin on them. */
+	return (struct pollfd){ .fd = events ? fd : -1, .events = events };
+}
+
 static void set_interest(struct oc_pump *p)
 {
-	short client = 0, tun = 0;
+	short client = 0, tun = 0, udp = p->tun_full ? 0 : POLLIN;
 
 	if (!p->tun_full && !p->answer_full)
 		client |= POLLIN;
@@ -45,14 +57,28 @@ static void set_interest(struct oc_pump *p)
 		tun |= POLLIN;
 	if (p->tun_full)
 		tun |= POLLOUT;
-	/* Without interest poll would still report errors, and the loop would spin on them. */
-	p->polls[0] = (struct pollfd){ .fd = client ? p->fd : -1, .events = client };
-	p->polls[1] = (struct pollfd){ .fd = tun ? p->tun : -1, .events = tun };
+	p->polls[0] = interest(p->fd, client);
+	p->polls[1] = interest(p->tun, tun);
+	for (int slot = 0; slot < OC_DTLS_MAX; slot++) {
+		struct oc_dtls *d = p->dtls[slot];
+		short room = p->udp_full && p->batch_slot == slot ? POLLOUT : 0;
+
+		/* Two sessions on one socket are one to poll. */
+		p->polls[2 + slot] = interest(d ? d->fd : -1, d && oc_slot_on(p, d->fd) == slot ? udp | room : room);
+	}
 }
 
-static int idle(const struct oc_pump *p)
+static int is_idle(const struct oc_pump *p)
 {
-	return !oc_waiting(&p->in) && !oc_waiting(&p->plain) && !oc_waiting(&p->out);
+	return !oc_waiting(&p->in) && !oc_waiting(&p->plain) && !oc_waiting(&p->out) && !p->gathered.size &&
+	       !p->segments.left && !p->held && !p->batch.count && !p->giving && p->received.at >= p->received.count;
+}
+
+/* Whether work() would find something without waiting for anybody. */
+static int has_more(const struct oc_pump *p)
+{
+	return (p->answer_full && oc_room_for_answer(p)) || (p->udp_ready && !p->tun_full) ||
+	       (oc_room_for_packet(p) && (p->tun_ready || p->held || p->segments.left));
 }
 
 static void cool(struct oc_pump *p)
@@ -65,7 +91,7 @@ static int wait_until(struct oc_pump *p, double until)
 {
 	double left = until - oc_now();
 	int ms = left <= 0 ? 0 : left > 1e6 ? (int)1e9 : (int)(left * 1000) + 1;
-	int ready = poll(p->polls, 2 + p->watched, ms);
+	int ready = poll(p->polls, FIRST_WATCH + p->watched, ms);
 
 	p->now = oc_now();
 	return ready;
@@ -73,7 +99,7 @@ static int wait_until(struct oc_pump *p, double until)
 
 static int ready_watch(struct oc_pump *p)
 {
-	for (unsigned int i = 2; i < 2 + p->watched; i++)
+	for (unsigned int i = FIRST_WATCH; i < FIRST_WATCH + p->watched; i++)
 		if (p->polls[i].revents) {
 			p->ready_fd = p->polls[i].fd;
 			return OC_EVENT_READABLE;
@@ -81,27 +107,8 @@ static int ready_watch(struct oc_pump *p)
 	return OC_NOTHING;
 }
 
-/* Wait for something to do, which is noted in client_ready, tun_ready, tun_full. */
-static int wait_for_work(struct oc_pump *p, double deadline)
+static void note_ready(struct oc_pump *p)
 {
-	static const struct timespec nap = { 0, OC_NAP };
-	int ready, cooling = p->warm && idle(p) && deadline > p->now + COOL_AFTER;
-
-	if (p->bulk) {
-		p->bulk = 0;
-		if (nanosleep(&nap, NULL) < 0)
-			return OC_EVENT_INTERRUPTED;
-	}
-	set_interest(p);
-	ready = wait_until(p, cooling ? p->now + COOL_AFTER : deadline);
-	if (ready == 0 && cooling) {
-		cool(p);
-		ready = wait_until(p, deadline);
-	}
-	if (ready < 0)
-		return errno == EINTR ? OC_EVENT_INTERRUPTED : oc_tun_lost(p, errno);
-	if (ready == 0)
-		return OC_EVENT_DEADLINE;
 	p->warm = 1;
 	if (p->polls[0].revents & ~POLLOUT)
 		p->client_ready = 1;
@@ -109,6 +116,37 @@ static int wait_for_work(struct oc_pump *p, double deadline)
 		p->tun_ready = 1;
 	if (p->polls[1].revents & ~POLLIN)
 		p->tun_full = 0;
+	for (unsigned int slot = 0; slot < OC_DTLS_MAX; slot++)
+		if (p->polls[2 + slot].revents & ~POLLOUT)
+			p->udp_ready |= 1u << slot;
+}
+
+static int nap(struct oc_pump *p)
+{
+	static const struct timespec time = { 0, OC_NAP };
+
+	p->bulk = 0;
+	return nanosleep(&time, NULL);
+}
+
+/* Wait for something to do, which is noted. */
+static int wait_for_work(struct oc_pump *p, double deadline)
+{
+	int ready, more = has_more(p), cooling = p->warm && !more && is_idle(p) && deadline > p->now + COOL_AFTER;
+
+	if (p->bulk && !more && nap(p) < 0)
+		return OC_EVENT_INTERRUPTED;
+	set_interest(p);
+	ready = wait_until(p, more ? 0 : cooling ? p->now + COOL_AFTER : deadline);
+	if (ready == 0 && cooling) {
+		cool(p);
+		ready = wait_until(p, deadline);
+	}
+	if (ready < 0)
+		return errno == EINTR ? OC_EVENT_INTERRUPTED : oc_tun_lost(p, errno);
+	if (ready == 0)
+		return more && p->now < deadline ? OC_NOTHING : OC_EVENT_DEADLINE;
+	note_ready(p);
 	return ready_watch(p);
 }
 
@@ -119,17 +157,12 @@ static int renew_keys(struct oc_pump *p)
 	return oc_put_key_update(p, 0) ? OC_EVENT_VIOLATION : OC_NOTHING;
 }
 
-/* All that can be done without waiting. */
+/* All that can be done without waiting, within a turn. */
 static int work(struct oc_pump *p)
 {
 	int event = oc_upstream(p);
 
-	if (event == OC_NOTHING && p->client_ready) {
-		event = oc_upstream_receive(p);
-		if (event == OC_NOTHING)
-			event = oc_upstream(p);
-	}
-	if (event == OC_NOTHING && p->tun_ready)
+	if (event == OC_NOTHING)
 		event = oc_downstream(p);
 	if (event == OC_NOTHING)
 		event = renew_keys(p);
@@ -146,9 +179,6 @@ int oc_pump_run(struct oc_pump *p, double deadline)
 		return p->ended;
 	p->now = oc_now();
 	while ((event = work(p)) == OC_NOTHING) {
-		/* What waited for room in `out` has it now, and poll would not tell. */
-		if (p->answer_full && oc_room_for_answer(p))
-			continue;
 		if ((event = wait_for_work(p, deadline)))
 			break;
 		if (p->now >= deadline)
@@ -181,7 +211,7 @@ static int take_half(gnutls_session_t session, struct oc_half *h, int read, cons
 			    get64(seq), secret, secret_size);
 }
 
-static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_transport *t)
+static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_transport *t, int client)
 {
 	long rest;
 	int e;
@@ -198,8 +228,18 @@ static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_t
 		p->library = session;
 		return oc_library_attach(p);
 	}
-	e = take_half(session, &p->read, 1, t->client_secret, t->secret_size);
-	return e < 0 ? e : take_half(session, &p->write, 0, t->server_secret, t->secret_size);
+	e = take_half(session, &p->read, 1, client ? t->server_secret : t->client_secret, t->secret_size);
+	if (e == 0)
+		e = take_half(session, &p->write, 0, client ? t->client_secret : t->server_secret, t->secret_size);
+	return e;
+}
+
+static uint8_t *cut(uint8_t **from, size_t n)
+{
+	uint8_t *at = *from;
+
+	*from += n;
+	return at;
 }
 
 static int allocate(struct oc_pump *p)
@@ -209,15 +249,30 @@ static int allocate(struct oc_pump *p)
 	if (at == MAP_FAILED)
 		return -1;
 	p->memory = at;
-	p->in = (struct oc_buffer){ .data = at, .size = OC_IN_SIZE };
-	p->plain = (struct oc_buffer){ .data = at += OC_IN_SIZE, .size = OC_PLAIN_SIZE };
-	p->packet = at += OC_PLAIN_SIZE;
-	p->out = (struct oc_buffer){ .data = at + OC_PACKET_SIZE, .size = OC_OUT_SIZE };
+	p->received.memory = cut(&at, OC_RECEIVED_SIZE);
+	p->batch.data = cut(&at, OC_DATAGRAM_MAX + 1);
+	p->in = (struct oc_buffer){ .data = cut(&at, OC_IN_SIZE), .size = OC_IN_SIZE };
+	p->plain = (struct oc_buffer){ .data = cut(&at, OC_PLAIN_SIZE), .size = OC_PLAIN_SIZE };
+	p->inflated = cut(&at, OC_SCRATCH_SIZE);
+	p->scratch = cut(&at, OC_SCRATCH_SIZE);
+	p->from_tun = cut(&at, OC_TUN_SIZE);
+	p->out = (struct oc_buffer){ .data = cut(&at, OC_OUT_SIZE), .size = OC_OUT_SIZE };
+	oc_coalesce_open(&p->gathered, cut(&at, OC_COALESCE_SIZE));
 	return 0;
 }
 
-struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, int tun, size_t mtu, uint8_t *counters,
-			     int *error)
+/* The kernel's own queues: none that only adds delay, and short naps that are as short as they are said to be. What it
+ * refuses is done without. */
+static void tune(const struct oc_pump *p)
+{
+	int lowat = OC_NOTSENT_LOWAT;
+
+	(void)setsockopt(p->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat);
+	(void)prctl(PR_SET_TIMERSLACK, 1000);
+}
+
+struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, int tun, size_t mtu, int client,
+			     uint8_t *counters, int *error)
 {
 	struct oc_pump *p = calloc(1, sizeof *p);
 
@@ -229,14 +284,45 @@ struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, i
 	p->fd = t->fd;
 	p->tun = tun;
 	p->mtu = mtu;
+	p->newest = p->active = p->received_fd = -1;
+	p->any_source = 1;
 	p->counters = (uint64_t *)(void *)counters;
 	p->now = p->last_rx = p->last_data_rx = p->last_data_tx = oc_now();
-	*error = take_session(p, session, t);
+	*error = take_session(p, session, t, client);
 	if (*error < 0) {
 		oc_pump_close(p);
 		return NULL;
 	}
+	tune(p);
 	return p;
+}
+
+void oc_pump_use_vnet(struct oc_pump *p, int tcp, int udp)
+{
+	p->vnet = 1;
+	p->gathered.tcp = tcp;
+	p->gathered.udp = udp;
+}
+
+int oc_pump_allow(struct oc_pump *p, int version, const uint8_t *address, int bits)
+{
+	struct oc_network *network = &p->networks[p->network_count];
+
+	if (p->network_count == OC_NETWORKS_MAX || bits < 0 || bits > (version == 4 ? 32 : 128))
+		return -1;
+	network->version = (uint8_t)version;
+	network->bits = (uint8_t)bits;
+	memcpy(network->address, address, version == 4 ? 4 : 16);
+	p->network_count++;
+	p->any_source = 0;
+	return 0;
+}
+
+int oc_pump_measure(struct oc_pump *p)
+{
+	if (!p->latency)
+		p->latency = calloc(1, sizeof *p->latency);
+	return p->latency ? 0 : -1;
 }
 
 int oc_pump_watch(struct oc_pump *p, const int *fds, unsigned int n)
@@ -244,7 +330,7 @@ int oc_pump_watch(struct oc_pump *p, const int *fds, unsigned int n)
 	if (n > OC_WATCH_MAX)
 		return -1;
 	for (unsigned int i = 0; i < n; i++)
-		p->polls[2 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+		p->polls[FIRST_WATCH + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
 	p->watched = n;
 	return 0;
 }
@@ -253,6 +339,7 @@ void oc_pump_close(struct oc_pump *p)
 {
 	oc_half_close(&p->read);
 	oc_half_close(&p->write);
+	free(p->latency);
 	munmap(p->memory, OC_MEMORY_SIZE);
 	free(p);
 }

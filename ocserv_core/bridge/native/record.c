@@ -156,15 +156,14 @@ static void put_header(uint8_t *to, int type, size_t n)
 	to[4] = (uint8_t)n;
 }
 
-/* RFC 8446 5.3; with an explicit nonce the IV's last eight bytes are zero, and this is RFC 5288's salt and counter. */
-static void make_nonce(const struct oc_half *h, uint8_t nonce[12])
+void oc_make_nonce(const struct oc_half *h, uint64_t seq, uint8_t nonce[12])
 {
-	uint8_t seq[8];
+	uint8_t number[8];
 
-	put64(seq, h->seq);
+	put64(number, seq);
 	memcpy(nonce, h->iv, 4);
 	for (int i = 0; i < 8; i++)
-		nonce[4 + i] = h->iv[4 + i] ^ seq[i];
+		nonce[4 + i] = h->iv[4 + i] ^ number[i];
 }
 
 /* What is authenticated besides the content: the header (TLS 1.3), or number, type and length (TLS 1.2). */
@@ -184,17 +183,22 @@ long oc_seal(struct oc_half *h, int type, uint8_t *plain, size_t n, uint8_t *rec
 	uint8_t nonce[12], aad[13];
 	uint8_t *body = record + OC_HEADER + h->explicit_nonce;
 	size_t inner = n + (h->tls13 ? 1 : 0), sealed = inner + h->tag, aad_size;
+	uint8_t behind;
+	int e;
 
 	if (n > OC_CONTENT_MAX || room < OC_HEADER + h->explicit_nonce + sealed)
 		return -OC_FAULT_LENGTH;
+	behind = plain[n];
 	if (h->tls13)
 		plain[n] = (uint8_t)type;
 	put_header(record, h->tls13 ? OC_APPLICATION : type, h->explicit_nonce + sealed);
-	make_nonce(h, nonce);
+	oc_make_nonce(h, h->seq, nonce);
 	if (h->explicit_nonce)
 		memcpy(record + OC_HEADER, nonce + 4, 8);
 	aad_size = make_aad(h, aad, record, n);
-	if (gnutls_aead_cipher_encrypt(h->aead, nonce, 12, aad, aad_size, h->tag, plain, inner, body, &sealed) < 0)
+	e = gnutls_aead_cipher_encrypt(h->aead, nonce, 12, aad, aad_size, h->tag, plain, inner, body, &sealed);
+	plain[n] = behind;
+	if (e < 0)
 		return -OC_FAULT_KEYS;
 	h->seq++;
 	return (long)(OC_HEADER + h->explicit_nonce + sealed);
@@ -235,7 +239,7 @@ long oc_open(struct oc_half *h, const uint8_t *record, size_t n, uint8_t *plain,
 	content = n - OC_HEADER - h->explicit_nonce - h->tag;
 	if (content > room)
 		return -OC_FAULT_LENGTH;
-	make_nonce(h, nonce);
+	oc_make_nonce(h, h->seq, nonce);
 	if (h->explicit_nonce)
 		memcpy(nonce + 4, record + OC_HEADER, 8);
 	aad_size = make_aad(h, aad, record, content);

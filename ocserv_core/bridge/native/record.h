@@ -28,12 +28,13 @@ enum oc_fault {
 	OC_FAULT_FRAME_MAGIC,
 	OC_FAULT_FRAME_LENGTH, /* longer than the record it came in */
 	OC_FAULT_LIBRARY,      /* GnuTLS refused it */
-	OC_FAULT_KEYS          /* new keys could not be made */
+	OC_FAULT_KEYS,         /* new keys could not be made */
+	OC_FAULT_REPLAY        /* DTLS: a record that was there before, or is too old to tell */
 };
 
 struct oc_half {
 	gnutls_aead_cipher_hd_t aead;
-	uint64_t seq; /* of the next record */
+	uint64_t seq; /* of the next record; in DTLS the epoch is its upper 16 bits */
 	gnutls_cipher_algorithm_t cipher;
 	int tls13;
 	size_t tag, explicit_nonce;
@@ -53,7 +54,12 @@ void oc_half_close(struct oc_half *h);
 /* TLS 1.3: from now on the next generation of keys. */
 int oc_half_update(struct oc_half *h);
 
-/* Seal `plain` into one record. `plain` must have room for one byte behind it. Length of the record, or a fault. */
+/* RFC 8446 5.3, RFC 7905 2; with an explicit nonce the IV's last eight bytes are zero, and this is RFC 5288's salt and
+ * counter. */
+void oc_make_nonce(const struct oc_half *h, uint64_t seq, uint8_t nonce[12]);
+
+/* Seal `plain` into one record. `plain` must have room for one byte behind it, which is as before afterwards. Length of
+ * the record, or a fault. */
 long oc_seal(struct oc_half *h, int type, uint8_t *plain, size_t n, uint8_t *record, size_t room);
 
 /* Open one whole record of n bytes, header included; `room` ≥ n suffices. Length of the content, or a fault. */
