@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -44,6 +45,43 @@ class TestOpenTun:
             return [name for _, name in socket.if_nameindex()]
 
         assert "vpns0" not in in_netns(make)
+
+    @pytest.mark.parametrize(
+        ("refused", "given"),
+        [
+            ({}, (True, True, True)),
+            ({tun._TUNSETOFFLOAD: [tun._TCP | tun._UDP]}, (True, True, False)),
+            ({tun._TUNSETOFFLOAD: [tun._TCP | tun._UDP, tun._TCP]}, (True, False, False)),
+            ({tun._TUNSETVNETHDRSZ: None}, (False, False, False)),
+        ],
+        ids=["nothing", "udp", "udp and tcp", "the header"],
+    )
+    def test_what_the_kernel_refuses_is_done_without(
+        self, refused: dict[int, list[int] | None], given: tuple[bool, bool, bool], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = fcntl.ioctl
+
+        def ioctl(fd: int, request: int, argument: Any) -> Any:
+            if request in refused:
+                values = refused[request]
+                if values is None or argument in values:
+                    raise OSError(errno.EINVAL, "refused")
+            return real(fd, request, argument)
+
+        def make() -> Any:
+            device = tun.open_tun("vpns")
+            return [device.vnet, device.tcp, device.udp]
+
+        monkeypatch.setattr(fcntl, "ioctl", ioctl)
+        assert tuple(in_netns(make)) == given
+
+    def test_a_refusal_that_is_no_matter_of_offloads_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def ioctl(*_: Any) -> Any:
+            raise OSError(errno.EBUSY, "busy")
+
+        monkeypatch.setattr(fcntl, "ioctl", ioctl)
+        with pytest.raises(SystemFailure, match="cannot make a TUN device"):
+            tun.open_tun("vpns")
 
     @pytest.mark.parametrize("prefix", ["a-very-long-name", "a/b", "%d"])
     def test_a_prefix_that_is_no_name_is_refused(self, prefix: str) -> None:

@@ -78,21 +78,24 @@ static ssize_t (*const WAYS[])(const struct oc_batch *, int) = {
 int oc_batch_send(struct oc_batch *b, int fd)
 {
 	enum oc_way way = b->way;
-	int error = 0;
+	int error = 0, for_good = 1;
 
 	while (b->sent < b->size) {
 		ssize_t n = WAYS[way](b, fd);
 
 		if (n > 0) {
 			b->sent += (size_t)n;
-			b->way = way;
+			if (for_good)
+				b->way = way;
 		} else if (n < 0 && errno == EAGAIN) {
 			return EAGAIN;
 		} else if (n < 0 && errno == ECONNREFUSED && !error) {
 			/* It was said of an earlier datagram; this call has taken the message. */
 			error = ECONNREFUSED;
-		} else if (n < 0 && way != OC_SINGLE && refused(errno)) {
-			/* For good only when the next way succeeds: some kernels say this of too long a segment too. */
+		} else if (n < 0 && way != OC_SINGLE && (refused(errno) || errno == EMSGSIZE)) {
+			/* Longer than the path is known to carry: such a one may go in fragments, which segments may not.
+			 * Older kernels say EINVAL of that, so the next way is kept only when it succeeds. */
+			for_good &= errno != EMSGSIZE;
 			way++;
 		} else if (n >= 0 || errno != EINTR) {
 			error = n < 0 ? errno : EIO;
