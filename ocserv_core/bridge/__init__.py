@@ -18,4 +18,7 @@ native/downstream.c  TUN → client, in the packet's order
 native/control.c     what the tunnel says beside packets: alerts, KeyUpdate
 native/library.c     CBC suites: GnuTLS's own records between the pump's buffers
 native/pump.c        the poll loop round them
+native/compress.c    packets made shorter, one by one: oc-lz4 by liblz4
+native/lzs.c         … and LZS by ourselves
+native/latency.c     how long packets took, in sets of 1024
 """
