@@ -29,4 +29,7 @@ native/channels.c    which way a packet takes, TLS or DTLS, and whose a datagram
 native/control.c     what the tunnel says beside packets: alerts, KeyUpdate
 native/library.c     CBC suites: GnuTLS's own records between the pump's buffers
 native/pump.c        the poll loop round them
+native/compress.c    packets made shorter, one by one: oc-lz4 by liblz4
+native/lzs.c         … and LZS by ourselves
+native/latency.c     how long packets took, in sets of 1024
 """

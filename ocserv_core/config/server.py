@@ -197,6 +197,10 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             lenient=True,
         ),
     ] = ()
+    latency_stats: Annotated[
+        bool,
+        Option(values.BOOLEAN, "Measure how long packets that come by DTLS take; occtl and the log show it."),
+    ] = False
 
     # ---- bans ----
 

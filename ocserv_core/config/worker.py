@@ -34,6 +34,7 @@ class WorkerServer(msgspec.Struct, frozen=True, kw_only=True):
     try_mtu_discovery: bool
     dtls_psk: bool
     compression_algo_priority: tuple[AlgorithmPriority, ...]
+    latency_stats: bool
 
 
 class WorkerCertificate(msgspec.Struct, frozen=True):

@@ -92,7 +92,8 @@ Request = ShowStatus | ShowUsers | ShowUser | ShowId | ShowSessions | Disconnect
 
 
 class Latency(msgspec.Struct, frozen=True, array_like=True):
-    """From a datagram's arrival to its end of processing, in microseconds."""
+    """From a datagram's arrival to the end of its packet's way into the TUN device, in microseconds: means over the
+    last whole minute of the medians of sets of packets, and of their deviations."""
 
     median: int
     stdev: int
@@ -103,7 +104,7 @@ class StatusReport(Control, frozen=True):
 
     `active_sessions` counts workers, also those before login; `total_sessions` the connections that ended since
     the start; `clients_cut_off` the clients since the start that broke a protocol before they had a tunnel. A mean
-    or maximum is 0 where nothing was measured; so is an MTU.
+    or maximum is 0 where nothing was measured; so is an MTU. `latency` is None where none was.
     """
 
     online: bool

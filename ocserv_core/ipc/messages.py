@@ -27,6 +27,7 @@ from ..model import (
     SessionId,
     Traffic,
 )
+from ..state.latency import LatencyTotals
 
 MAX_MESSAGE = 48 * 1024
 """Bytes of one message; what may be larger goes by sealed memfd."""
@@ -184,6 +185,13 @@ class TunMtu(Message, frozen=True):
     """Set the TUN device's MTU, in bytes of an inner packet."""
 
     mtu: int
+
+
+class LatencyStats(Message, frozen=True):
+    """The latency measured since the last of these: once a minute at most, and at the tunnel's end. `totals` have at
+    least one set."""
+
+    totals: LatencyTotals
 
 
 class ResumeStore(Message, frozen=True):
@@ -490,7 +498,9 @@ class Exited(Message, frozen=True):
 
 FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | CliStats
 FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply
-FromWorkerToMain = AuthCookieRequest | SessionInfo | TunMtu | ResumeStore | ResumeFetch | ResumeDelete | LogLine
+FromWorkerToMain = (
+    AuthCookieRequest | SessionInfo | TunMtu | LatencyStats | ResumeStore | ResumeFetch | ResumeDelete | LogLine
+)
 FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (
     Configure

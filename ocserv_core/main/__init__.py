@@ -17,6 +17,7 @@ children.py       the end of a process, awaited by whoever started it
 configuration.py  a configuration, read and prepared by all before anything changes
 control.py        occtl's requests, answered
 status.py         the figures of `show status`
+latency.py        … of which the latency is kept by the minute
 records.py        main's tables: plain data, that an upgrade can carry over
 server.py         the whole: start, signals, reload, end
 """

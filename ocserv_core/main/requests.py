@@ -11,6 +11,7 @@ from ..config.tree import ServerConfig
 from ..errors import PeerViolation
 from ..ipc.messages import (
     AuthCookieRequest,
+    LatencyStats,
     LogLine,
     Message,
     ResumeDelete,
@@ -22,6 +23,7 @@ from ..ipc.messages import (
 )
 from ..ipc.permits import Gate, Permit
 from ..state.resumption import ResumptionCache
+from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
 from .sessions import Sessions
 from .voices import Voice
@@ -48,11 +50,13 @@ class Requests:
         resumption: ResumptionCache,
         workers: Callable[[], Workers],
         config: Callable[[], ServerConfig],
+        latency: ServerLatency,
     ) -> None:
         self._sessions = sessions
         self._resumption = resumption
         self._workers = workers
         self._config = config
+        self._latency = latency
         self._table: Mapping[type[Message], Permit[Any]] = {
             AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
             ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
@@ -60,6 +64,7 @@ class Requests:
             ResumeDelete: Permit(self.answer_resume_delete, _LOGIN, once=True),
             SessionInfo: Permit(self.answer_session_info, _TUNNEL),
             TunMtu: Permit(self.answer_tun_mtu, _TUNNEL),
+            LatencyStats: Permit(self.answer_latency_stats, _TUNNEL),
         }
 
     def new_gate(self) -> Gate[Answer]:
@@ -90,6 +95,14 @@ class Requests:
             raise PeerViolation(f"an MTU of {message.mtu} is out of range")
         self._sessions.start_set_mtu(worker, message.mtu)
 
+    def answer_latency_stats(self, worker: WorkerRecord, message: LatencyStats) -> None:
+        """Sums of what it measured. One of an earlier configuration may have been told to measure by that."""
+        if self._is_current(worker) and not self._config().server.latency_stats:
+            raise PeerViolation("latency statistics, which are off")
+        if not message.totals.plausible:
+            raise PeerViolation(f"latency statistics that cannot be: {message.totals}")
+        self._latency.add(message.totals)
+
     def answer_resume_store(self, worker: WorkerRecord, message: ResumeStore) -> None:
         """Keep a TLS session for this client."""
         self._check_vhost(worker, message.vhost)
@@ -112,6 +125,8 @@ class Requests:
 
     def _check_vhost(self, worker: WorkerRecord, name: str) -> None:
         """A worker knows the names. One of an earlier configuration may name a vhost that a reload has removed."""
-        current = worker.generation == self._workers().generation
-        if current and all(vhost.name != name for vhost in self._config().vhosts):
+        if self._is_current(worker) and all(vhost.name != name for vhost in self._config().vhosts):
             raise PeerViolation("a vhost that the configuration does not have")
+
+    def _is_current(self, worker: WorkerRecord) -> bool:
+        return worker.generation == self._workers().generation

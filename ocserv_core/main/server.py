@@ -177,7 +177,7 @@ class Server:
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
         self._status = Status(self._config, self._secmod, resumption)
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status)
-        requests = Requests(self._sessions, resumption, lambda: self._workers, self._config)
+        requests = Requests(self._sessions, resumption, lambda: self._workers, self._config, self._status.latency)
         self._nurseries = Nurseries(nursery_arguments, self._environment())
         self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
         self._nurseries.events = self._workers

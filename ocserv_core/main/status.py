@@ -10,11 +10,12 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from ..config.tree import ServerConfig
-from ..ipc.control import StatusReport, UserEntry, UserState
+from ..ipc.control import Latency, StatusReport, UserEntry, UserState
 from ..ipc.messages import FinalStats, SecmodStats
 from ..log import NOTICE
 from ..state.resumption import ResumptionCache
 from ..state.totals import Period, SecmodCounters, Totals
+from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod
 from .workers import Workers
@@ -38,6 +39,7 @@ class Status:
         self._secmod = secmod
         self._resumption = resumption
         self._totals = Totals.begin(time.time())
+        self.latency = ServerLatency()
         self.workers: Workers
 
     def on_tunnel_end(self, worker: WorkerRecord, final: FinalStats) -> None:
@@ -86,6 +88,7 @@ class Status:
             max_mtu=totals.max_mtu,
             rx_bytes=period.traffic.rx_bytes,
             tx_bytes=period.traffic.tx_bytes,
+            latency=self.latency.shown(),
         )
 
     def users(self) -> list[UserEntry]:
@@ -165,6 +168,8 @@ def _figure(name: str, value: object) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
     if isinstance(value, float):
         return f"{value:.1f} s"
+    if isinstance(value, Latency):
+        return f"median {value.median} us, deviation {value.stdev} us"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

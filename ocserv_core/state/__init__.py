@@ -5,7 +5,8 @@
     sessions.py     logical sessions and the life of their cookies (secmod)
     resumption.py   TLS 1.2 session data, so that a client may resume (main)
     totals.py       the statistics of `show status` (main)
+    latency.py      how long packets take: what a worker tells of it, and its sums by the minute (worker, main)
 
 Each table can be written out as plain msgspec structs and read back, by another process or version.
-Times are Unix seconds of the wall clock, since these tables outlive processes.
+Times are Unix seconds of the wall clock, since these tables outlive processes; those of latency.py do not.
 """

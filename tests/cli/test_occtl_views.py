@@ -194,6 +194,12 @@ def test_status_as_json_keeps_the_order_of_its_keys() -> None:
     assert list(json.loads(fmt.json_object(views.status_view(report, NOW, debug=True)))) == STATUS_KEYS
 
 
+def test_latency_is_shown_where_it_was_measured() -> None:
+    report = msgspec.structs.replace(STATUS, latency=Latency(12_345, 999))
+    shown = fmt.plain(views.status_view(report, NOW, debug=False))
+    assert "\tMedian latency: 12ms\n\tSTDEV latency: <1ms\n" in shown
+
+
 def test_a_server_that_says_so_has_an_error() -> None:
     report = msgspec.structs.replace(STATUS, online=False)
     assert "Status: error\n" in fmt.plain(views.status_view(report, NOW, debug=False))

@@ -34,7 +34,7 @@ ipv6-dns nbns ipv4-nbns ipv6-nbns split-dns default-domain tunnel-all-dns route 
 expose-iroutes restrict-user-to-routes restrict-user-to-ports config-per-user config-per-group default-user-config
 default-group-config max-ban-score ban-time min-reauth-time ban-reset-time ban-points-wrong-password
 ban-points-connection ban-points-kkdcp stats-report-time listen-clear-file session-control use-seccomp use-dbus
-iroute explicit-ipv4 explicit-ipv6 hostname session-store state-dir
+iroute explicit-ipv4 explicit-ipv6 hostname session-store state-dir latency-stats
 """)
 
 PER_USER = _names("""

@@ -91,6 +91,10 @@ def test_the_groups_of_a_back_end_are_bounded() -> None:
     assert len(default("auto-select-group = true\n", {"default": many}).groups) == 512
 
 
+def test_workers_hear_whether_to_measure() -> None:
+    assert [worker_config(more).server.latency_stats for more in ("", "latency-stats = true\n")] == [False, True]
+
+
 def test_a_workers_configuration_travels() -> None:
     read = worker_config("select-group = a[B]\n[vhost:a]\n")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(read), type=WorkerConfig) == read

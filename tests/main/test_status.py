@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from ocserv_core.ipc.control import StatusReport
+from ocserv_core.ipc.control import Latency, StatusReport
 from ocserv_core.ipc.messages import FinalStats, SecmodStats
 from ocserv_core.log import NOTICE
 from ocserv_core.main.records import WorkerRecord
@@ -55,6 +55,17 @@ def test_whatever_workers_counted_the_report_can_be_sent() -> None:
 def test_a_final_answer_with_the_most_that_is_believed_can_be_sent() -> None:
     message = final(Traffic(*[MAX_COUNTER] * 4))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=FinalStats) == message
+
+
+def test_the_latency_of_the_last_minute_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    figures = status()
+    monkeypatch.setattr(figures.latency, "shown", lambda: Latency(1500, 4))
+    assert figures.report().latency == Latency(1500, 4)
+    with caplog.at_level(NOTICE):
+        figures.log()
+    assert "status: latency: median 1500 us, deviation 4 us" in caplog.messages
 
 
 def test_the_log_tells_dates_and_leaves_out_what_is_not_known(caplog: pytest.LogCaptureFixture) -> None:

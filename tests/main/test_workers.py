@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import (
     AuthCookieRequest,
     FromMainToWorker,
+    LatencyStats,
     Message,
     ResumeDelete,
     ResumeFetch,
@@ -31,12 +33,14 @@ from ocserv_core.ipc.messages import (
     WorkerAttach,
 )
 from ocserv_core.main import workers as workers_module
+from ocserv_core.main.latency import ServerLatency
 from ocserv_core.main.nursery import Nurseries
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.main.requests import Requests
 from ocserv_core.main.secmod import Secmod
 from ocserv_core.main.workers import Workers
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Endpoint, Lease, SessionId, Traffic
+from ocserv_core.state.latency import LatencyTotals
 from ocserv_core.state.resumption import ResumptionCache
 from ocserv_core.system.memfd import COUNTERS, map_page
 from ocserv_core.system.sockets import Accepted
@@ -47,7 +51,8 @@ from tests.loop import on_loop, turn, until
 ASKS = AuthCookieRequest("default", Cookie("c"), ClientInfo(), True, True)
 INFO = SessionInfo("suite", 1400, ClientInfo("agent"))
 ORDER = Terminate(DisconnectReason.SERVER, "the end")
-CONFIG = config("[vhost:b.example]\n")
+MEASURED = LatencyStats(LatencyTotals(10.0, 12.0, 2.0, 1))
+CONFIG = config("latency-stats = true\n[vhost:b.example]\n")
 HERE, CLIENT = Endpoint("192.0.2.1", 443), Endpoint("192.0.2.7", 40000)
 
 
@@ -95,6 +100,16 @@ class FakeSessions:
         self.mtus.append(mtu)
 
 
+class FakeLatency:
+    """Keeps what was reported."""
+
+    def __init__(self) -> None:
+        self.reports: list[LatencyTotals] = []
+
+    def add(self, totals: LatencyTotals) -> None:
+        self.reports.append(totals)
+
+
 class FakeWorker:
     """A worker's ends."""
 
@@ -123,9 +138,12 @@ class House:
         self.nursery, self.secmod, self.sessions = FakeNursery(), FakeSecmod(), FakeSessions()
         self.resumption = ResumptionCache(8, 300.0)
         self.ended: list[tuple[WorkerRecord, Traffic]] = []
-        parts: tuple[Any, ...] = (self.sessions, self.resumption, lambda: self.workers, lambda: CONFIG)
+        self.config, self.latency = CONFIG, FakeLatency()
+        sessions: Any = self.sessions
+        latency = cast("ServerLatency", self.latency)
+        requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
-        self.workers: Workers = Workers(nursery, secmod, Requests(*parts).new_gate, self._on_end)
+        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end)
         self.fakes: list[FakeWorker] = []
 
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
@@ -270,7 +288,7 @@ def test_a_cookie_is_asked_for_once(house: House) -> None:
     on_loop(dialogue())
 
 
-@pytest.mark.parametrize("message", [INFO, TunMtu(1400)])
+@pytest.mark.parametrize("message", [INFO, TunMtu(1400), MEASURED])
 def test_what_belongs_to_a_tunnel_is_not_permitted_before_it(house: House, message: Message) -> None:
     async def dialogue() -> None:
         record, worker = house.spawn(pid=100)
@@ -311,6 +329,67 @@ def test_an_mtu_is_followed(house: House) -> None:
         await until(lambda: house.sessions.mtus)
         house.workers.on_exited(1, 100, 0)
         assert house.sessions.mtus == [1300]
+
+    on_loop(dialogue())
+
+
+def test_latency_is_added_up(house: House) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        house.tunnel(record)
+        worker.main.send(MEASURED)
+        await until(lambda: house.latency.reports)
+        house.workers.on_exited(1, 100, 0)
+        assert house.latency.reports == [MEASURED.totals]
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        LatencyTotals(),
+        LatencyTotals(math.nan, 12.0, 2.0, 1),
+        LatencyTotals(10.0, -1.0, 2.0, 1),
+        LatencyTotals(10.0, 12.0, math.inf, 1),
+        LatencyTotals(10.0, 5e6, 2.0, 1),
+        LatencyTotals(10.0, 12.0, 2.0, 2**40),
+    ],
+    ids=["no set", "NaN", "negative", "infinite", "too long", "too many"],
+)
+def test_latency_that_cannot_be_cuts_off(house: House, totals: LatencyTotals) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        house.tunnel(record)
+        worker.main.send(LatencyStats(totals))
+        await cut_off(house, record)
+        assert house.latency.reports == []
+
+    on_loop(dialogue())
+
+
+def test_latency_that_nobody_asked_for_cuts_off(house: House) -> None:
+    house.config = config("latency-stats = false\n")
+
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        house.tunnel(record)
+        worker.main.send(MEASURED)
+        await cut_off(house, record)
+
+    on_loop(dialogue())
+
+
+def test_a_worker_of_before_a_reload_may_have_been_asked_for_its_latency(house: House) -> None:
+    house.config = config("latency-stats = false\n")
+
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        house.tunnel(record)
+        house.nursery.generation = 2
+        worker.main.send(MEASURED)
+        await until(lambda: house.latency.reports)
+        house.workers.on_exited(1, 100, 0)
 
     on_loop(dialogue())
 

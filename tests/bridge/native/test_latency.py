@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocserv_core.bridge._native import ffi, lib
+from ocserv_core.state import latency as state
 
 if TYPE_CHECKING:
     from ocserv_core.bridge._native import CData
 
-SET = lib.OC_LATENCY_SAMPLES
+SET = state.SET
 LONGEST = 2**32 - 1
 STAMP = 1_700_000_000 * 10**9
 
@@ -40,6 +41,11 @@ def expected(samples: Sequence[int]) -> tuple[float, float, float]:
     median = statistics.median(samples)
     deviation = math.sqrt(statistics.fmean((sample - median) ** 2 for sample in samples))
     return median / 1000, statistics.fmean(samples) / 1000, deviation / 1000
+
+
+def test_both_halves_mean_the_same_set_and_the_same_longest_time() -> None:
+    assert lib.OC_LATENCY_SAMPLES == state.SET
+    assert LONGEST / 1000 <= state.LONGEST < LONGEST / 1000 + 1
 
 
 RISING = list(range(SET))
