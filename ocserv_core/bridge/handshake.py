@@ -56,13 +56,16 @@ class ResumptionStore(Protocol):
 class TlsInfo:
     """What a handshake agreed upon.
 
-    version: "TLS1.2", "TLS1.3". ciphersuite: GnuTLS's description, as occtl shows it. vhost: TlsVhost.name.
+    version: "TLS1.2", "TLS1.3". ciphersuite: GnuTLS's description, as occtl shows it; cipher, mac: its words for
+    priorities ("AES-256-GCM", "AEAD"). vhost: TlsVhost.name.
     server_certificate_sha1: of the DER of the certificate that this client was shown, 40 upper-case hex digits.
     peer_verified: the client has sent a certificate, and it is valid.
     """
 
     version: str
     ciphersuite: str
+    cipher: str
+    mac: str
     vhost: str
     resumed: bool
     server_certificate_sha1: str
@@ -149,6 +152,8 @@ class Handshake:
         return TlsInfo(
             version=_string(lib.gnutls_protocol_get_name(lib.gnutls_protocol_get_version(self._native))),
             ciphersuite=_owned_string(lib.gnutls_session_get_desc(self._native)),
+            cipher=_string(lib.gnutls_cipher_get_name(lib.gnutls_cipher_get(self._native))),
+            mac=_string(lib.gnutls_mac_get_name(lib.gnutls_mac_get(self._native))),
             vhost=self._loaded.vhost.name,
             resumed=resumed,
             server_certificate_sha1=(self._resumed_sha1 if resumed else self._shown_sha1()).hex().upper(),

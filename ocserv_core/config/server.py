@@ -19,7 +19,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tcp_port: Annotated[int, Option(values.PORT, "The TCP port. Must be set.", reloadable=False)] = 0
     udp_port: Annotated[
         int,
-        Option(values.PORT, "The UDP port for DTLS; 0 turns DTLS off.", supported=False, reloadable=False),
+        Option(values.PORT, "The UDP port for DTLS; 0 turns DTLS off.", reloadable=False),
     ] = 0
     listen_host: Annotated[
         str,
@@ -183,16 +183,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ping_leases: Annotated[
         bool, Option(values.BOOLEAN, "Ping an address before it is given to a client.", supported=False)
     ] = False
-    try_mtu_discovery: Annotated[
-        bool, Option(values.BOOLEAN, "Find the largest packet that the path carries.", supported=False)
-    ] = False
-    dtls_psk: Annotated[bool, Option(values.BOOLEAN, "Allow DTLS with a pre-shared key.", supported=False)] = True
+    try_mtu_discovery: Annotated[bool, Option(values.BOOLEAN, "Find the largest packet that the path carries.")] = False
+    dtls_psk: Annotated[bool, Option(values.BOOLEAN, "Allow DTLS with a pre-shared key.")] = True
     compression_algo_priority: Annotated[
         tuple[AlgorithmPriority, ...],
         Option(
             values.ALGORITHM_PRIORITY,
             "The rank of a compression algorithm; the higher wins. Unset, oc-lz4 has 90 and lzs 80.",
-            supported=False,
             repeat=Repeat.APPEND,
             lenient=True,
         ),

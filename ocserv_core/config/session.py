@@ -55,6 +55,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     net_priority: str = ""
     output_buffer: int = 0
     switch_to_tcp_timeout: Seconds = 25
+    compression: bool = False
+    no_compress_limit: int = 256
     client_bypass_protocol: bool = False
     max_same_clients: int = 0
     deny_roaming: bool = False
@@ -72,6 +74,8 @@ _OF_VHOST = (
     "rekey_method",
     "output_buffer",
     "switch_to_tcp_timeout",
+    "compression",
+    "no_compress_limit",
     "banner",
     "custom_headers",
     "proxy_url",

@@ -168,18 +168,17 @@ class UserOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     no_udp: Annotated[bool | None, Option(values.BOOLEAN, "Offer no DTLS to the client.")] = None
     rx_data_per_sec: Annotated[
         int | None,
-        Option(values.number(), "Bytes a second taken from the client; 0 is unlimited.", supported=False),
+        Option(values.number(), "Bytes a second taken from the client; 0 is unlimited."),
     ] = None
     tx_data_per_sec: Annotated[
         int | None,
-        Option(values.number(), "Bytes a second sent to the client; 0 is unlimited.", supported=False),
+        Option(values.number(), "Bytes a second sent to the client; 0 is unlimited."),
     ] = None
     net_priority: Annotated[
         str | None,
         Option(
             values.NET_PRIORITY,
             "The priority of the client's packets: a socket priority, or in hexadecimal a TOS byte.",
-            supported=False,
         ),
     ] = None
     client_bypass_protocol: Annotated[

@@ -255,23 +255,21 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         ),
     ] = "new-tunnel"
     output_buffer: Annotated[
-        int, Option(values.number(), "The socket's send buffer in packets; 0 leaves it alone.", supported=False)
+        int, Option(values.number(), "The send buffer of the TCP socket in packets; 0 leaves it alone.")
     ] = 0
-    dtls_legacy: Annotated[
-        bool, Option(values.BOOLEAN, "Allow the form of DTLS that came before the drafts.", supported=False)
-    ] = True
+    dtls_legacy: Annotated[bool, Option(values.BOOLEAN, "Allow the form of DTLS that came before the drafts.")] = True
     match_tls_dtls_ciphers: Annotated[
         bool,
-        Option(values.BOOLEAN, "DTLS uses the cipher of TLS; needs dtls-legacy = false.", supported=False),
+        Option(values.BOOLEAN, "DTLS uses the cipher of TLS; needs dtls-legacy = false."),
     ] = False
     switch_to_tcp_timeout: Annotated[
         Seconds,
-        Option(values.SECONDS, "Send over TCP when UDP was silent for so long; 0 never does.", supported=False),
+        Option(values.SECONDS, "Send over TCP when UDP was silent for so long; 0 never does."),
     ] = 25
-    compression: Annotated[bool, Option(values.BOOLEAN, "Compress packets.", supported=False)] = False
+    compression: Annotated[bool, Option(values.BOOLEAN, "Compress packets.")] = False
     no_compress_limit: Annotated[
         int,
-        Option(values.number(64), "Packets of up to so many bytes are not compressed.", supported=False),
+        Option(values.number(64), "Packets of up to so many bytes are not compressed."),
     ] = 256
 
     # ---- sessions ----

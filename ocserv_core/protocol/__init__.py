@@ -13,10 +13,15 @@
     answers.py      what one vhost answers                              Answers
     login.py        the login: obeys the table                          Login
     connect.py      the headers of CONNECT                              parse_connect
-    mtu.py          how large an inner packet may be                    link_mtu, cstp_data_mtu
+    mtu.py          how large an inner packet may be                    link_mtu, cstp_data_mtu, dtls_data_mtu
+    mtu_discovery.py  how large one really comes through by UDP         MtuDiscovery
+    dtls.py         whether DTLS is offered, and of which kind          choose_dtls
+    compression.py  which compression a channel gets                    choose_compression
+    limits.py       rates, priority and buffers of a session            limits_of
     offer.py        the answer to CONNECT, one line a header            build_offer
     cstp.py         frames of the tunnel and BYE                        build_frame, parse_record, read_bye
     liveness.py     DPD, idle, session time, rekey: deadlines           Liveness
+    dtls_liveness.py  DPD over UDP                                      DtlsLiveness
 
 Only the worker imports this room (main, later, udp_peek.py). Whatever a client sends raises nothing but
 ClientError.

@@ -1,8 +1,7 @@
 """The answer to CONNECT: one line of HEADERS for each header, in the order in which they are sent.
 
 The worker calls build_offer when main has opened the tunnel. A column gives the values of a header, none for a
-header that is not sent; names are spelled as clients compare them, with the case. The lines of DTLS belong where
-the table says so.
+header that is not sent; names are spelled as clients compare them, with the case.
 """
 
 from __future__ import annotations
@@ -10,15 +9,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config.session import SessionConfig
+from ..config.values import AlgorithmPriority
 from ..model import Lease
 from .clients import ClientClass
+from .compression import choose_compression
 from .connect import ConnectRequest
+from .dtls import CIPHERS, CIPHERS_12, DtlsPlan, DtlsSettings, LegacyPlan, PskPlan, choose_dtls
 from .http1 import one_line
 from .liveness import LivenessSettings
-from .mtu import MIN_IPV6, cstp_data_mtu, link_mtu
+from .mtu import MIN_IPV6, cstp_data_mtu, dtls_data_mtu, link_mtu
 
 YEAR = 31536000
 """Seconds that mean "never" in Rekey-Time: larger ones overflow in 32-bit clients, which then rekey in a loop."""
@@ -28,6 +30,9 @@ MIN_JITTERED = 30
 
 DEFAULT_MTU = 1500
 
+DTLS_REKEY_LATER = 10
+"""Seconds by which the DTLS session is renewed after the TLS connection, which gives it its key."""
+
 
 @dataclass(frozen=True, slots=True)
 class OfferFacts:
@@ -35,7 +40,8 @@ class OfferFacts:
 
     server_name: X-CSTP-Server-Name. device_mtu: of the link where `mtu` is not configured; path_mtu: TCP_INFO's,
     None where unknown; outer_ipv6: the client came by IPv6. started, now: seconds of one clock, first login and
-    present. rekey_jitter: seconds (-29 to 29) to add to rekey-time. included_headers: whole lines.
+    present. rekey_jitter: seconds (-29 to 29) to add to rekey-time. included_headers: whole lines. dtls_id: 32 fresh
+    random bytes. compression_priorities: the lines of compression-algo-priority.
     """
 
     server_name: str
@@ -49,13 +55,17 @@ class OfferFacts:
     now: float = 0.0
     rekey_jitter: int = 0
     included_headers: tuple[str, ...] = ()
+    dtls: DtlsSettings = field(default_factory=DtlsSettings)
+    dtls_id: bytes = b""
+    compression_priorities: tuple[AlgorithmPriority, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What was answered. `header` ends with its empty line and goes out in one write, before any frame.
 
-    `lease` is what the client was really told; `liveness` are the timers that it was told of, ours to keep.
+    `lease` is what the client was really told; `liveness` are the timers that it was told of, ours to keep. `dtls` is
+    None where no datagram is expected. Compressions are "oc-lz4", "lzs" or "" for none.
     """
 
     header: bytes
@@ -64,6 +74,9 @@ class Offer:
     lease: Lease
     rekey_method: str
     liveness: LivenessSettings
+    dtls: DtlsPlan | None = None
+    cstp_compression: str = ""
+    dtls_compression: str = ""
 
 
 def build_offer(request: ConnectRequest, session: SessionConfig, lease: Lease, facts: OfferFacts) -> Offer:
@@ -77,12 +90,13 @@ def build_offer(request: ConnectRequest, session: SessionConfig, lease: Lease, f
         outer_ipv6=facts.outer_ipv6,
         inner_ipv6=lease.ipv6 is not None and request.wants_ipv6,
     )
-    data = cstp_data_mtu(link, outer_ipv6=facts.outer_ipv6, tls_version=facts.tls_version)
+    dtls = choose_dtls(request, facts.dtls, no_udp=session.no_udp)
+    data = _data_mtu(link, dtls, facts)
     offered = Lease(
         ipv4=lease.ipv4 if request.wants_ipv4 else None,
         ipv6=lease.ipv6 if request.wants_ipv6 and data >= MIN_IPV6 else None,
     )
-    context = Context(request, session, offered, facts, plan_rekey(session, facts), link, data)
+    context = Context(request, session, offered, facts, plan_rekey(session, facts), link, data, dtls)
     lines = ["HTTP/1.1 200 CONNECTED", *_lines(context)]
     return Offer(
         header=("\r\n".join(lines) + "\r\n\r\n").encode(),
@@ -91,7 +105,17 @@ def build_offer(request: ConnectRequest, session: SessionConfig, lease: Lease, f
         lease=offered,
         rekey_method=context.rekey.method,
         liveness=_liveness(context),
+        dtls=dtls,
+        cstp_compression=context.cstp_compression,
+        dtls_compression=context.dtls_compression,
     )
+
+
+def _data_mtu(link: int, dtls: DtlsPlan | None, facts: OfferFacts) -> int:
+    """One for both channels: with DTLS its own, since most packets go there."""
+    if dtls is None:
+        return cstp_data_mtu(link, outer_ipv6=facts.outer_ipv6, tls_version=facts.tls_version)
+    return dtls_data_mtu(link, outer_ipv6=facts.outer_ipv6, overhead=dtls.overhead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +125,11 @@ class Rekey:
     time: int
     method: str
     own_time: int = 0
+
+    @property
+    def dtls_time(self) -> int:
+        """What is announced for DTLS, where the client always begins: renegotiation is refused."""
+        return min((self.own_time or self.time) + DTLS_REKEY_LATER, YEAR)
 
 
 def plan_rekey(session: SessionConfig, facts: OfferFacts) -> Rekey:
@@ -126,6 +155,22 @@ class Context:
     rekey: Rekey
     link_mtu: int
     data_mtu: int
+    dtls: DtlsPlan | None
+
+    @property
+    def cstp_compression(self) -> str:
+        """The algorithm, "" for none."""
+        return self._compression(self.request.cstp_encodings)
+
+    @property
+    def dtls_compression(self) -> str:
+        """The algorithm, "" for none."""
+        return self._compression(self.request.dtls_encodings) if self.dtls else ""
+
+    def _compression(self, offered: tuple[str, ...]) -> str:
+        if not self.session.compression:
+            return ""
+        return choose_compression(offered, self.facts.compression_priorities)
 
     @property
     def new_ipv6(self) -> bool:
@@ -244,6 +289,24 @@ def _custom(c: Context) -> Values:
     return [line for header in c.session.custom_headers if (line := expand(header, c.facts))]
 
 
+def _dtls(column: Callable[[Context, DtlsPlan], str]) -> Callable[[Context], Values]:
+    """The column of a line that is sent with DTLS only."""
+    return lambda c: [column(c, c.dtls)] if c.dtls else []
+
+
+def _app_id(c: Context, plan: DtlsPlan) -> str:
+    return c.facts.dtls_id.hex() if isinstance(plan, PskPlan) else ""
+
+
+def _session_id(c: Context, plan: DtlsPlan) -> str:
+    # openconnect ends the whole connection where this has not 64 digits.
+    return c.facts.dtls_id.hex() if isinstance(plan, LegacyPlan) else ""
+
+
+def _suite_in(header: str) -> Callable[[Context], Values]:
+    return _dtls(lambda _, plan: plan.name if plan.header == header else "")
+
+
 _OTHER_PERCENT = re.compile(r"%(?!\{[UG]\})")
 
 
@@ -293,11 +356,21 @@ HEADERS: tuple[tuple[str, Callable[[Context], Values]], ...] = (
     ("X-CSTP-TCP-Keepalive", lambda _: ["true"]),
     ("X-CSTP-License", lambda _: ["accept"]),
     ("", _custom),
-    # X-DTLS-DPD to X-DTLS-MTU stand here.
+    ("X-DTLS-DPD", _dtls(lambda c, _: str(c.dpd or ""))),
+    ("X-DTLS-Port", _dtls(lambda c, _: str(c.facts.dtls.udp_port))),
+    ("X-DTLS-Rekey-Time", _dtls(lambda c, _: str(c.rekey.dtls_time))),
+    ("X-DTLS-Rekey-Method", _dtls(lambda *_: "new-tunnel")),
+    ("X-DTLS-Keepalive", _dtls(lambda c, _: str(c.session.keepalive))),
+    ("X-DTLS-App-ID", _dtls(_app_id)),
+    ("X-DTLS-Session-ID", _dtls(_session_id)),
+    (CIPHERS, _suite_in(CIPHERS)),
+    (CIPHERS_12, _suite_in(CIPHERS_12)),
+    ("X-DTLS-MTU", _dtls(lambda c, plan: str(c.data_mtu) if isinstance(plan, LegacyPlan) else "")),
     ("X-CSTP-Base-MTU", lambda c: [str(c.link_mtu)]),
     ("X-CSTP-MTU", lambda c: [str(c.data_mtu)]),
     ("X-CSTP-Banner", lambda c: [c.session.banner]),
-    # X-DTLS-Content-Encoding and X-CSTP-Content-Encoding stand here.
+    ("X-DTLS-Content-Encoding", lambda c: [c.dtls_compression]),
+    ("X-CSTP-Content-Encoding", lambda c: [c.cstp_compression]),
 )
 
 

@@ -19,6 +19,7 @@ from ..config.worker import WorkerConfig, WorkerVhost
 from ..ipc.channel import Channel
 from ..ipc.messages import AuthCookieReply, AuthGranted, AuthPrompt, FromWorkerToMain, FromWorkerToSecmod
 from ..model import AddressPair, Cookie, Lease, SessionId
+from ..protocol.dtls import DtlsSettings
 from ..protocol.liveness import Liveness
 from ..protocol.login import Login
 from ..protocol.login_words import ConnectionFacts, LoginSettings
@@ -41,7 +42,8 @@ _REPLY = _OPEN + 'type="auth-reply"><auth><username>nobody</username><password>n
 _CONNECT = (
     "CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\n" + _HEAD + f"Cookie: webvpn={'A' * 43}\r\nX-CSTP-Version: 1\r\n"
     "X-CSTP-Hostname: nowhere\r\nX-CSTP-Accept-Encoding: oc-lz4,lzs\r\nX-CSTP-Base-MTU: 1500\r\nX-CSTP-MTU: 1390\r\n"
-    "X-CSTP-Address-Type: IPv6,IPv4\r\nX-CSTP-Full-IPv6-Capability: true\r\n\r\n"
+    "X-CSTP-Address-Type: IPv6,IPv4\r\nX-CSTP-Full-IPv6-Capability: true\r\n"
+    "X-DTLS-CipherSuite: PSK-NEGOTIATE:AES128-SHA\r\nX-DTLS-Accept-Encoding: oc-lz4,lzs\r\n\r\n"
 )
 
 _LEASE = Lease(AddressPair("192.0.2.1", "192.0.2.2", 24), AddressPair("2001:db8::1", "2001:db8::2", 128))
@@ -94,7 +96,7 @@ def _log_in(vhost: WorkerVhost) -> None:
         driver = LoginDriver(client, -1, Link(worker_main, worker_secmod), login, None, vhost.name, math.inf)
         granted = driver.run()
         os.close(granted.tun_fd)
-        facts = OfferFacts("", "TLS1.3", "nobody")
+        facts = OfferFacts("", "TLS1.3", "nobody", dtls=DtlsSettings(udp_port=443), dtls_id=granted.reply.dtls_id)
         offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
         Liveness(offer.liveness, 0.0).on_deadline(0.0, 0.0, 0.0)
 

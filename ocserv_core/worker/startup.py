@@ -8,10 +8,12 @@ import socket
 import time
 from mmap import mmap
 
-from ..bridge.tls import TlsClosed
+from ..bridge.tls import TlsClosed, TlsInfo
+from ..config.worker import WorkerServer, WorkerVhost
 from ..errors import ClientError, OcservError, PeerViolation
 from ..ipc.messages import Spawn
 from ..model import CLIENT_CUT_OFF, short
+from ..protocol.dtls import DtlsSettings
 from ..protocol.login import Login
 from ..protocol.login_words import ConnectionFacts, LoginSettings
 from ..protocol.offer import OfferFacts, build_offer
@@ -60,7 +62,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
     driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
     granted = driver.run()
     _log.info("the tunnel opens (session %s)", short(granted.reply.sid))
-    facts = _offer_facts(spawn, info.version, settings, granted, connection.fileno())
+    facts = _offer_facts(spawn, info, world.config.server, vhost, granted, connection.fileno())
     offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
     Tunnel(session, info, link, granted, offer, page).run()
 
@@ -83,12 +85,12 @@ def _tell(end: Exception) -> int:
 
 
 def _offer_facts(
-    spawn: Spawn, tls_version: str, settings: LoginSettings, granted: Granted, connection_fd: int
+    spawn: Spawn, info: TlsInfo, server: WorkerServer, vhost: WorkerVhost, granted: Granted, connection_fd: int
 ) -> OfferFacts:
     reply = granted.reply
     return OfferFacts(
         server_name=SERVER_NAME,
-        tls_version=tls_version,
+        tls_version=info.version,
         username=reply.username,
         group=reply.group,
         path_mtu=tcp_mtu(connection_fd),
@@ -96,5 +98,21 @@ def _offer_facts(
         started=reply.started,
         now=time.time(),
         rekey_jitter=int.from_bytes(os.urandom(2)) % (2 * JITTER + 1) - JITTER,
-        included_headers=settings.included_headers,
+        included_headers=vhost.options.included_http_headers,
+        dtls=_dtls_settings(info, server, vhost),
+        dtls_id=reply.dtls_id,
+        compression_priorities=server.compression_algo_priority,
+    )
+
+
+def _dtls_settings(info: TlsInfo, server: WorkerServer, vhost: WorkerVhost) -> DtlsSettings:
+    options = vhost.options
+    return DtlsSettings(
+        udp_port=server.udp_port,
+        psk=server.dtls_psk,
+        legacy=options.dtls_legacy,
+        match_tls_ciphers=options.match_tls_dtls_ciphers,
+        priorities=options.tls_priorities,
+        tls_cipher=info.cipher,
+        tls_mac=info.mac,
     )

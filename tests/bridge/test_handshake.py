@@ -71,6 +71,21 @@ def test_a_second_hello_keeps_the_vhost(two: tuple[TlsContext, KeyHolder]) -> No
         assert "SECP521R1" in connection.info.ciphersuite
 
 
+@pytest.mark.parametrize(
+    ("chosen", "cipher", "mac"),
+    [
+        ("+VERS-TLS1.3:-CIPHER-ALL:+AES-256-GCM", "AES-256-GCM", "AEAD"),
+        ("+VERS-TLS1.3:-CIPHER-ALL:+CHACHA20-POLY1305", "CHACHA20-POLY1305", "AEAD"),
+        ("+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM", "AES-128-GCM", "AEAD"),
+    ],
+)
+def test_the_cipher_has_the_words_of_priorities(chosen: str, cipher: str, mac: str) -> None:
+    issued = issue("a.example")
+    context = TlsContext([vhost("default", issued, priorities=f"{NORMAL}:-VERS-ALL:{chosen}")])
+    with connect(context, KeyHolder(issued.key)) as connection:
+        assert (connection.info.cipher, connection.info.mac) == (cipher, mac)
+
+
 def test_the_staple_is_seen_by_the_client() -> None:
     ca = issue("CA", ca=True)
     leaf = issue("vpn.example", by=ca)

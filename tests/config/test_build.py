@@ -128,15 +128,11 @@ def test_an_unknown_section_is_warned_of_and_its_lines_are_not() -> None:
 
 
 def test_what_is_not_there_yet_is_warned_of() -> None:
-    assert warnings("compression = true\n") == ("o.conf:8: 'compression' is not supported yet",)
+    assert warnings("camouflage = true\n") == ("o.conf:8: 'camouflage' is not supported yet",)
 
 
 def test_to_turn_off_what_is_not_there_yet_is_fine() -> None:
-    assert warnings("compression = false\nudp-port = 0\nuse-utmp = no\n") == ()
-
-
-def test_udp_is_not_there_yet() -> None:
-    assert warnings("udp-port = 443\n") == ("o.conf:8: 'udp-port' is not supported yet",)
+    assert warnings("camouflage = false\nuse-utmp = no\n") == ()
 
 
 def test_an_option_of_users_is_warned_of() -> None:
@@ -315,6 +311,10 @@ def test_an_unknown_vhost_is_a_key_error() -> None:
 def test_cisco_compatibility_forces_its_options() -> None:
     options = config("cisco-client-compat = true\ndtls-legacy = false\n").default.options
     assert (options.dtls_legacy, options.select_group_by_url) == (True, True)
+
+
+def test_compatibility_with_phones_forces_legacy_dtls() -> None:
+    assert config("cisco-svc-client-compat = true\ndtls-legacy = false\n").default.options.dtls_legacy
 
 
 def test_the_priorities_have_a_default() -> None:

@@ -114,6 +114,15 @@ def test_the_mobile_idle_timeout_may_be_off() -> None:
     assert effective(VhostOptions(idle_timeout=7, mobile_idle_timeout=0), None).mobile_idle_timeout == 0
 
 
+def test_what_the_pump_is_told() -> None:
+    vhost = VhostOptions(compression=True, no_compress_limit=64, switch_to_tcp_timeout=5, output_buffer=9)
+    user = UserOptions(rx_data_per_sec=7, tx_data_per_sec=8, net_priority="0x10", no_udp=True)
+    session = effective(vhost, user)
+    assert (session.compression, session.no_compress_limit, session.switch_to_tcp_timeout) == (True, 64, 5)
+    assert (session.output_buffer, session.rx_data_per_sec, session.tx_data_per_sec) == (9, 7, 8)
+    assert (session.net_priority, session.no_udp) == ("0x10", True)
+
+
 def test_only_a_user_has_addresses_of_his_own() -> None:
     session = effective(NET4, UserOptions(explicit_ipv4="192.0.2.9", iroutes=("198.51.100.0/24",), hostname="h"))
     assert (session.explicit_ipv4, session.iroutes, session.hostname) == ("192.0.2.9", ("198.51.100.0/24",), "h")

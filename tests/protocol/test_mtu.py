@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocserv_core.protocol.mtu import cstp_data_mtu, link_mtu
+from ocserv_core.protocol.mtu import AEAD_OVERHEAD, cstp_data_mtu, dtls_data_mtu, dtls_overhead, link_mtu
 
 
 def link(
@@ -61,3 +61,30 @@ def test_no_link_is_larger_than_a_record() -> None:
 )
 def test_an_inner_packet_fills_one_segment(outer_ipv6: bool, version: str, expected: int) -> None:
     assert cstp_data_mtu(1500, outer_ipv6=outer_ipv6, tls_version=version) == expected
+
+
+@pytest.mark.parametrize(
+    ("cipher", "mac", "overhead", "data"),
+    [
+        ("AES-128-GCM", "AEAD", 37, 1434),
+        ("AES-256-GCM", "AEAD", 37, 1434),
+        ("AES-128-CCM", "AEAD", 37, 1434),
+        ("AES-256-CCM-8", "AEAD", 29, 1442),
+        ("CHACHA20-POLY1305", "AEAD", 29, 1442),
+        ("AES-256-CBC", "SHA1", 65, 1406),
+        ("AES-128-CBC", "SHA256", 77, 1394),
+        ("AES-256-CBC", "SHA384", 93, 1378),
+        ("CAMELLIA-256-CBC", "GOST28147-TC26Z-MAC", 93, 1378),
+    ],
+)
+def test_an_inner_packet_fills_one_datagram(cipher: str, mac: str, overhead: int, data: int) -> None:
+    assert dtls_overhead(cipher, mac) == overhead
+    assert dtls_data_mtu(1500, outer_ipv6=False, overhead=overhead) == data
+
+
+def test_over_ipv6_a_datagram_holds_less() -> None:
+    assert dtls_data_mtu(1500, outer_ipv6=True, overhead=37) == 1414
+
+
+def test_every_aead_is_within_the_largest() -> None:
+    assert dtls_overhead("AES-256-GCM", "AEAD") == AEAD_OVERHEAD

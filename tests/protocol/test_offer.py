@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as with_options
 
 from ocserv_core.config.session import SessionConfig
+from ocserv_core.config.values import AlgorithmPriority
 from ocserv_core.model import AddressPair, ClientInfo, Cookie, Lease
 from ocserv_core.protocol.clients import ClientClass
 from ocserv_core.protocol.connect import ConnectRequest
+from ocserv_core.protocol.dtls import DtlsSettings, LegacyPlan, PskPlan
 from ocserv_core.protocol.liveness import LivenessSettings
 from ocserv_core.protocol.offer import HEADERS, Offer, OfferFacts, build_offer, expand
 
@@ -41,6 +43,17 @@ LEASE = Lease(
 )
 IPV4_ONLY = Lease(LEASE.ipv4)
 FACTS = OfferFacts("ocserv-core 0.1.0", "TLS1.3", "alice", "staff")
+DTLS_ID = bytes(range(32))
+UDP = replace(FACTS, dtls=DtlsSettings(udp_port=443), dtls_id=DTLS_ID)
+CAN_DTLS = replace(
+    REQUEST,
+    dtls_ciphers=("PSK-NEGOTIATE", "OC-DTLS1_2-AES256-GCM", "AES128-SHA"),
+    dtls12_ciphers=("ECDHE-RSA-AES256-GCM-SHA384", "AES128-SHA"),
+    dtls_master_secret=bytes(48),
+    cstp_encodings=("oc-lz4", "lzs"),
+    dtls_encodings=("oc-lz4", "lzs"),
+)
+CAN_LEGACY = replace(CAN_DTLS, dtls_ciphers=("AES128-SHA",))
 
 
 def offer(
@@ -279,6 +292,159 @@ def test_the_data_mtu_is_announced() -> None:
     assert (made.data_mtu, values(made, "X-CSTP-MTU")) == (1391, ["1391"])
 
 
+# ---- DTLS and compression ---------------------------------------------------------------------------------------
+
+# The C server's order, as it answered openconnect 9.01 (with PSK and compression).
+BEFORE_DTLS = (
+    "Version Server-Name Hostname DPD Default-Domain Address Netmask Address-IP6 DNS DNS Split-DNS Split-Include"
+    " Split-Include-IP6 Tunnel-All-DNS Client-Bypass-Protocol Split-Exclude Keepalive Idle-Timeout"
+    " Smartcard-Removal-Disconnect Rekey-Time Rekey-Method Session-Timeout Session-Timeout-Remaining"
+    " Disconnected-Timeout Keep TCP-Keepalive License"
+)
+OF_DTLS = "DPD Port Rekey-Time Rekey-Method Keepalive"
+AFTER_DTLS = "Base-MTU MTU Banner"
+
+
+def names(cstp: str = "", dtls: str = "") -> list[str]:
+    """Whole names of these headers."""
+    return [*(f"X-CSTP-{name}" for name in cstp.split()), *(f"X-DTLS-{name}" for name in dtls.split())]
+
+
+PSK = names(BEFORE_DTLS, OF_DTLS + " App-ID CipherSuite")
+LEGACY_12 = [*names(BEFORE_DTLS, OF_DTLS + " Session-ID"), "X-DTLS12-CipherSuite", "X-DTLS-MTU"]
+LEGACY_09 = names(BEFORE_DTLS, OF_DTLS + " Session-ID CipherSuite MTU")
+COMPRESSION = ["X-DTLS-Content-Encoding", "X-CSTP-Content-Encoding"]
+
+TRANSCRIPT = with_options(
+    SESSION,
+    nbns=(),
+    split_dns=("corp.example.test",),
+    no_routes=("10.10.5.0/24",),
+    compression=True,
+    dpd=60,
+    keepalive=300,
+    rekey_time=172800,
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "facts", "expected"),
+    [
+        (CAN_DTLS, UDP, [*PSK, *names(AFTER_DTLS), *COMPRESSION]),
+        (CAN_LEGACY, UDP, [*LEGACY_12, *names(AFTER_DTLS), *COMPRESSION]),
+        (replace(CAN_LEGACY, dtls12_ciphers=()), UDP, [*LEGACY_09, *names(AFTER_DTLS), *COMPRESSION]),
+        (CAN_DTLS, FACTS, [*names(BEFORE_DTLS), *names(AFTER_DTLS), *names("Content-Encoding")]),
+        (REQUEST, UDP, [*names(BEFORE_DTLS), *names(AFTER_DTLS)]),
+    ],
+    ids=["PSK", "legacy, DTLS 1.2", "legacy, DTLS 0.9", "no UDP here", "no DTLS there"],
+)
+def test_the_names_in_the_order_of_the_c_server(
+    request_: ConnectRequest, facts: OfferFacts, expected: list[str]
+) -> None:
+    made = offer(request_, TRANSCRIPT, facts=facts)
+    assert [line.partition(":")[0] for line in lines(made)[1:-2]] == expected
+
+
+def dtls_lines(made: Offer) -> list[str]:
+    return [line for line in lines(made) if line.startswith("X-DTLS")]
+
+
+def test_psk_is_answered_with_an_id() -> None:
+    made = offer(CAN_DTLS, TRANSCRIPT, facts=replace(UDP, rekey_jitter=-2))
+    assert dtls_lines(made) == [
+        "X-DTLS-DPD: 60",
+        "X-DTLS-Port: 443",
+        "X-DTLS-Rekey-Time: 172808",
+        "X-DTLS-Rekey-Method: new-tunnel",
+        "X-DTLS-Keepalive: 300",
+        f"X-DTLS-App-ID: {DTLS_ID.hex()}",
+        "X-DTLS-CipherSuite: PSK-NEGOTIATE",
+        "X-DTLS-Content-Encoding: oc-lz4",
+    ]
+    assert isinstance(made.dtls, PskPlan)
+
+
+def test_legacy_is_answered_with_a_session_and_an_mtu() -> None:
+    made = offer(CAN_LEGACY, TRANSCRIPT, facts=UDP)
+    assert dtls_lines(made)[5:] == [
+        f"X-DTLS-Session-ID: {DTLS_ID.hex()}",
+        "X-DTLS12-CipherSuite: ECDHE-RSA-AES256-GCM-SHA384",
+        "X-DTLS-MTU: 1434",
+        "X-DTLS-Content-Encoding: oc-lz4",
+    ]
+    assert isinstance(made.dtls, LegacyPlan)
+
+
+@pytest.mark.parametrize(
+    ("session", "facts"),
+    [(with_options(SESSION, no_udp=True), UDP), (SESSION, FACTS)],
+    ids=["no-udp", "no udp-port"],
+)
+def test_without_udp_there_is_no_dtls(session: SessionConfig, facts: OfferFacts) -> None:
+    made = offer(CAN_DTLS, session, facts=facts)
+    assert (dtls_lines(made), made.dtls, made.data_mtu) == ([], None, 1418)
+
+
+@pytest.mark.parametrize(
+    ("request_", "facts", "expected"),
+    [
+        (CAN_DTLS, UDP, 1434),
+        (CAN_DTLS, replace(UDP, outer_ipv6=True), 1414),
+        (replace(CAN_LEGACY, dtls12_ciphers=()), UDP, 1406),
+    ],
+)
+def test_with_dtls_the_tunnel_has_its_mtu(request_: ConnectRequest, facts: OfferFacts, expected: int) -> None:
+    made = offer(request_, facts=facts)
+    assert (made.data_mtu, values(made, "X-CSTP-MTU")) == (expected, [str(expected)])
+
+
+def test_ipv6_is_refused_by_the_mtu_of_dtls() -> None:
+    session = with_options(SESSION, mtu=1345)
+    assert offer(CAN_DTLS, session, facts=UDP).data_mtu == 1279
+    assert offer(CAN_DTLS, session, facts=UDP).lease == IPV4_ONLY
+    assert offer(CAN_DTLS, with_options(SESSION, mtu=1346), facts=UDP).lease == LEASE
+
+
+@pytest.mark.parametrize(
+    ("method", "rekey_time", "announced"),
+    [("new-tunnel", 3600, "3610"), ("ssl", 3600, "3610"), ("ssl", 0, "31536000"), ("new-tunnel", 30, "40")],
+)
+def test_dtls_is_renewed_by_the_client_and_after_tls(method: str, rekey_time: int, announced: str) -> None:
+    session = with_options(SESSION, rekey_method=method, rekey_time=rekey_time)
+    made = offer(CAN_DTLS, session, facts=UDP)
+    assert values(made, "X-DTLS-Rekey-Time") == [announced]
+    assert values(made, "X-DTLS-Rekey-Method") == ["new-tunnel"]
+
+
+def test_a_mobile_client_gets_the_mobile_timer_by_udp_too() -> None:
+    made = offer(replace(CAN_DTLS, mobile=True), facts=UDP)
+    assert values(made, "X-DTLS-DPD") == values(made, "X-CSTP-DPD") == ["1800"]
+
+
+@pytest.mark.parametrize(
+    ("cstp", "dtls"), [(("oc-lz4", "lzs"), ("lzs",)), (("lzs", "deflate"), ()), (("deflate",), ("oc-lz4",))]
+)
+def test_each_channel_has_its_own_compression(cstp: tuple[str, ...], dtls: tuple[str, ...]) -> None:
+    request = replace(CAN_DTLS, cstp_encodings=cstp, dtls_encodings=dtls)
+    made = offer(request, with_options(SESSION, compression=True), facts=UDP)
+    assert made.cstp_compression == (cstp[0] if cstp[0] != "deflate" else "")
+    assert made.dtls_compression == (dtls[0] if dtls else "")
+    assert "".join(values(made, "X-CSTP-Content-Encoding")) == made.cstp_compression
+    assert "".join(values(made, "X-DTLS-Content-Encoding")) == made.dtls_compression
+
+
+def test_nothing_is_compressed_unless_it_is_configured() -> None:
+    made = offer(CAN_DTLS, facts=UDP)
+    assert (made.cstp_compression, made.dtls_compression) == ("", "")
+    assert b"Content-Encoding" not in made.header
+
+
+def test_the_administrator_ranks_the_algorithms() -> None:
+    facts = replace(UDP, compression_priorities=(AlgorithmPriority("lzs", 99),))
+    made = offer(CAN_DTLS, with_options(SESSION, compression=True), facts=facts)
+    assert (made.cstp_compression, made.dtls_compression) == ("lzs", "lzs")
+
+
 # ---- an administrator's lines -----------------------------------------------------------------------------------
 
 
@@ -323,10 +489,6 @@ def test_a_user_cannot_write_headers_with_his_name() -> None:
     session = with_options(SESSION, custom_headers=("X-Who: %{U}",))
     made = offer(session=session, facts=replace(FACTS, username="a\r\nX-Evil: 1"))
     assert values(made, "X-Evil") == []
-
-
-def test_no_line_of_dtls_is_sent_without_dtls() -> None:
-    assert b"X-DTLS-" not in offer().header
 
 
 @pytest.mark.parametrize("text", ["%", "%{X}", "%u", "%{U", "100% %{U}"])

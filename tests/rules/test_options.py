@@ -21,7 +21,9 @@ SHOWS = ("main.status",)
 """Shows what is configured, as the doors do, whether it is obeyed yet or not."""
 
 NOT_USED = {
-    "no-udp": "obeyed by there being no DTLS yet",
+    "try-mtu-discovery": "for the DTLS session, which the worker does not open yet",
+    "switch-to-tcp-timeout": "for the DTLS session, which the worker does not open yet",
+    "no-compress-limit": "for the pump, which does not compress yet",
     "explicit-ipv4": "stands in the files of users only, which are not read yet",
     "explicit-ipv6": "stands in the files of users only, which are not read yet",
 }

@@ -112,6 +112,10 @@ void gnutls_db_set_cache_expiration(gnutls_session_t session, int seconds);
 int gnutls_protocol_get_version(gnutls_session_t session);
 const char *gnutls_protocol_get_name(int version);
 char *gnutls_session_get_desc(gnutls_session_t session);
+int gnutls_cipher_get(gnutls_session_t session);
+const char *gnutls_cipher_get_name(int cipher);
+int gnutls_mac_get(gnutls_session_t session);
+const char *gnutls_mac_get_name(int mac);
 int gnutls_session_is_resumed(gnutls_session_t session);
 int gnutls_prf_rfc5705(gnutls_session_t session, size_t label_size, const char *label, size_t context_size,
                        const char *context, size_t n, char *out);
