@@ -119,6 +119,14 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
     ipv6: AddressPair | None = None
 
 
+class Offloads(msgspec.Struct, frozen=True, array_like=True):
+    """What a TUN device leaves to who reads it: its packets have a vnet header, and many TCP segments or UDP datagrams
+    may be one packet."""
+
+    tcp: bool = False
+    udp: bool = False
+
+
 MAX_TRAFFIC = 2**62
 """Where sums of traffic stop: no message and no store can carry what does not fit into 64 bits."""
 

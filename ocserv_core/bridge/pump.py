@@ -14,10 +14,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..model import Traffic
+from ..model import Offloads, Traffic
+from ..state.latency import LatencyTotals
 from ._native import ffi, lib
 from .dtls import DtlsSession
 from .errors import TlsError, TlsTimeout, text_of
@@ -43,14 +44,6 @@ _COUNTERS = struct.Struct("=4Q")
 _COMPRESSION = {"": lib.OC_COMPRESS_NONE, "oc-lz4": lib.OC_COMPRESS_LZ4, "lzs": lib.OC_COMPRESS_LZS}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-@dataclass(frozen=True, slots=True)
-class Offloads:
-    """What the TUN device leaves to us: its packets have a vnet header, and these may be written gathered."""
-
-    tcp: bool = True
-    udp: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +90,6 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Sums over sets of 1024 samples; microseconds."""
-
-    sets: int = 0
-    median_total: float = 0.0
-    mean_total: float = 0.0
-    rms_total: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class _State:
     """What can be asked of a pump that is closed, too."""
 
@@ -114,7 +97,7 @@ class _State:
     last_data_rx: float = 0.0
     last_data_tx: float = 0.0
     dropped: Dropped = Dropped()
-    latency: Latency = Latency()
+    latency: LatencyTotals = field(default_factory=LatencyTotals)
 
 
 class Pump:
@@ -290,7 +273,7 @@ class Pump:
         return self._state().dropped
 
     @property
-    def latency(self) -> Latency:
+    def latency(self) -> LatencyTotals:
         """The statistics of latency since the begin."""
         return self._state().latency
 
@@ -352,7 +335,7 @@ def _state_of(p: CData) -> _State:
     return _State(p.last_rx, p.last_data_rx, p.last_data_tx, dropped, _latency_of(p.latency))
 
 
-def _latency_of(latency: CData) -> Latency:
+def _latency_of(latency: CData) -> LatencyTotals:
     if latency == ffi.NULL:
-        return Latency()
-    return Latency(latency.sets, latency.median_total, latency.mean_total, latency.rms_total)
+        return LatencyTotals()
+    return LatencyTotals(latency.median_total, latency.mean_total, latency.rms_total, latency.sets)

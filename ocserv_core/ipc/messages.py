@@ -24,6 +24,7 @@ from ..model import (
     Endpoint,
     Identity,
     Lease,
+    Offloads,
     SessionId,
     Traffic,
 )
@@ -232,7 +233,7 @@ class LogLine(Message, frozen=True):
 
 class AuthCookieReply(Message, frozen=True):
     """[AUTH_COOKIE_REP] The tunnel is ready. fds: the TUN device. `started` is the first login of the session
-    (session-timeout counts from it), `dtls_id` 32 fresh random bytes for this connection."""
+    (session-timeout counts from it), `dtls_id` 32 fresh random bytes for this connection, `offloads` the device's."""
 
     sid: SessionId
     username: str
@@ -242,6 +243,7 @@ class AuthCookieReply(Message, frozen=True):
     started: float
     dtls_id: bytes
     config: SessionConfig
+    offloads: Offloads | None = None
 
 
 class AuthCookieRefused(Message, frozen=True):

@@ -193,6 +193,7 @@ class Sessions:
             started=opened.started,
             dtls_id=os.urandom(32),
             config=opened.config,
+            offloads=tun.offloads,
         )
         self.workers.send(worker, reply, (tun.fd,))
         _log.log(

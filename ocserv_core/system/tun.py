@@ -13,6 +13,7 @@ import socket
 import struct
 
 from ..errors import StartError, SystemFailure
+from ..model import Offloads
 
 DEVICE = "/dev/net/tun"
 
@@ -45,16 +46,13 @@ _WHY_NOT = {
 class Tun:
     """An open TUN device. `fd` is non-blocking and close-on-exec.
 
-    vnet: each packet has a struct virtio_net_hdr of 10 bytes before it; else whole IP packets alone. tcp, udp: the
-    device may hand over and take many segments or datagrams as one.
+    offloads: each packet has a struct virtio_net_hdr of 10 bytes before it; None for whole IP packets alone.
     """
 
     fd: int
     name: str
     index: int
-    vnet: bool = False
-    tcp: bool = False
-    udp: bool = False
+    offloads: Offloads | None = None
 
     def close(self) -> None:
         """Close this descriptor; the device goes with its last one."""
@@ -114,5 +112,5 @@ def _offload(device: Tun) -> Tun:
             if error.errno not in _NOT_KNOWN or not tcp:
                 raise
         else:
-            return dataclasses.replace(device, vnet=True, tcp=bool(tcp), udp=bool(udp))
+            return dataclasses.replace(device, offloads=Offloads(tcp=bool(tcp), udp=bool(udp)))
     raise AssertionError("the last try raises")

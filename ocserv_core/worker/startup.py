@@ -14,9 +14,11 @@ from ..errors import ClientError, OcservError, PeerViolation
 from ..ipc.messages import Spawn
 from ..model import CLIENT_CUT_OFF, short
 from ..protocol.dtls import DtlsSettings
+from ..protocol.limits import Limits, limits_of
 from ..protocol.login import Login
 from ..protocol.login_words import ConnectionFacts, LoginSettings
 from ..protocol.offer import OfferFacts, build_offer
+from ..system.client_sockets import set_priority, set_send_buffer
 from ..system.isolate import enter_worker
 from ..system.memfd import map_page
 from ..system.process import set_title
@@ -64,7 +66,27 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
     _log.info("the tunnel opens (session %s)", short(granted.reply.sid))
     facts = _offer_facts(spawn, info, world.config.server, vhost, granted, connection.fileno())
     offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
-    Tunnel(session, info, link, granted, offer, page).run()
+    _tune(connection, limits_of(granted.reply.config, offer.link_mtu))
+    server = world.config.server
+    Tunnel(
+        session,
+        info,
+        link,
+        granted,
+        offer,
+        page,
+        mtu_discovery=server.try_mtu_discovery,
+        latency=server.latency_stats,
+    ).run()
+
+
+def _tune(connection: socket.socket, limits: Limits) -> None:
+    """net-priority and output-buffer; what the kernel refuses is done without."""
+    try:
+        set_priority(connection, socket_priority=limits.socket_priority, tos=limits.tos)
+        set_send_buffer(connection, limits.send_buffer)
+    except OSError as error:
+        _log.warning("the connection cannot be set up as configured: %s", error.strerror)
 
 
 _ENDINGS: tuple[tuple[type[Exception], int, str, int], ...] = (

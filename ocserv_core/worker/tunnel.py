@@ -3,12 +3,14 @@ what to do about it stands in the tables below."""
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from mmap import mmap
 from typing import Any, ClassVar
 
@@ -25,15 +27,18 @@ from ..bridge.events import (
     TunLost,
     Violation,
 )
-from ..bridge.pump import Pump
+from ..bridge.pump import NETWORKS_MAX, Network, Pump, PumpOptions
 from ..bridge.tls import TlsInfo, TlsSession
 from ..errors import PeerLost
-from ..ipc.messages import CliStats, SessionInfo, Terminate, TunMtu
-from ..model import DisconnectReason
+from ..ipc.messages import CliStats, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
+from ..model import DisconnectReason, Lease
 from ..protocol.cstp import FrameType, build_bye, read_bye
+from ..protocol.limits import limits_of
 from ..protocol.liveness import Liveness, LivenessAction
 from ..protocol.offer import Offer
-from .link import Ended, Link
+from ..state.latency import LatencyTotals, WorkerLatency
+from .dtls import DtlsSide, DtlsTerms, dtls_secret
+from .link import Ended, Link, UdpArrival
 from .login import Granted
 
 _log = logging.getLogger(__name__)
@@ -62,19 +67,45 @@ class Tunnel:
         granted: Granted,
         offer: Offer,
         page: mmap,
+        *,
+        mtu_discovery: bool = False,
+        latency: bool = False,
     ) -> None:
+        """mtu_discovery, latency: try-mtu-discovery and latency-stats."""
         self._session = session
         self._info = info
         self._link = link
         self._granted = granted
         self._offer = offer
         self._secmod_alive = True
+        self._told_mtu = 0
         self._signals, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGTERM, lambda _number, _frame: None)
         signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
         session.send(offer.header)
-        self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched())
-        self._liveness = Liveness(offer.liveness, time.monotonic())
+        now = time.monotonic()
+        terms = self._dtls_terms(mtu_discovery)
+        options = pump_options(granted, offer, latency=latency)
+        self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched(), options=options)
+        self._dtls = DtlsSide(self._pump, terms, self._tell_main) if terms is not None else None
+        self._liveness = Liveness(offer.liveness, now)
+        self._latency = WorkerLatency(now) if latency else None
+
+    def _dtls_terms(self, mtu_discovery: bool) -> DtlsTerms | None:
+        plan, offer, reply = self._offer.dtls, self._offer, self._granted.reply
+        if plan is None:
+            return None
+        return DtlsTerms(
+            plan=plan,
+            session_id=reply.dtls_id,
+            secret=dtls_secret(plan, self._session, self._granted.request),
+            data_mtu=offer.data_mtu,
+            link_mtu=offer.link_mtu,
+            inner_ipv6=offer.lease.ipv6 is not None,
+            dpd=offer.liveness.dpd,
+            limits=limits_of(reply.config, offer.link_mtu),
+            mtu_discovery=mtu_discovery,
+        )
 
     def run(self) -> DisconnectReason:
         """Until one side ends it."""
@@ -88,22 +119,31 @@ class Tunnel:
             end = End(DisconnectReason.SERVER, "main is gone")
         self._say_bye(end)
         self._report(end.reason)
+        self._end_latency()
+        self._tell_dropped()
         _log.info("the tunnel ends: %s%s", end.reason.text, f" ({end.text})" if end.text else "")
         return end.reason
 
     def _serve(self) -> End:
-        if self._link.main.waiting:
-            # What main said while it was asked for the tunnel: poll does not tell of it any more.
-            self._hear_main()
+        # What main said while it was asked for the tunnel: poll does not tell of it any more.
+        self._hear_main()
         while True:
-            event = self._pump.run(self._liveness.next_deadline())
+            event = self._pump.run(self._next_deadline())
             end = self._ON_EVENT[type(event)](self, event)
             if end is not None:
                 return end
 
+    def _next_deadline(self) -> float:
+        others = (self._dtls, self._latency)
+        return min(self._liveness.next_deadline(), *(each.next_deadline() for each in others if each is not None))
+
     # ---- what the pump comes back with
 
     def _on_frame(self, frame: Frame) -> End | None:
+        if frame.slot is not None:
+            assert self._dtls is not None
+            self._dtls.on_frame(frame)
+            return None
         handler = self._ON_FRAME.get(frame.type)
         # Unknown types are ignored, as the C server does; only known ones may be meant.
         return handler(self, frame.payload) if handler is not None else None
@@ -123,11 +163,31 @@ class Tunnel:
         if self._link.hear_main():
             self._secmod_alive = True
             self._pump.watch(self._watched())
+        while self._link.arrivals:
+            self._on_arrival(self._link.arrivals.popleft())
+
+    def _on_arrival(self, arrival: UdpArrival) -> None:
+        if self._dtls is None:
+            self._link.refuse(arrival)
+            return
+        opened = self._dtls.on_arrival(arrival)
+        if arrival.search:
+            self._link.main.send(UdpVerdict(arrival.search, opened))
+
+    def _on_dtls(self, event: Hello | Handshake | DtlsClosed | TooBig) -> End | None:
+        assert self._dtls is not None
+        self._dtls.on_event(event)
+        return None
 
     def _on_deadline(self, _event: Deadline) -> End | None:
         pump = self._pump
+        now = time.monotonic()
+        if self._dtls is not None:
+            self._dtls.on_deadline(now)
+        if self._latency is not None:
+            self._tell_latency(self._latency.report(pump.latency, now))
         last_data = max(pump.last_data_rx, pump.last_data_tx)
-        for action in self._liveness.on_deadline(time.monotonic(), pump.last_rx, last_data):
+        for action in self._liveness.on_deadline(now, pump.last_rx, last_data):
             end = self._ON_LIVENESS[action](self)
             if end is not None:
                 return end
@@ -153,10 +213,10 @@ class Tunnel:
         Closed: _on_closed,
         Violation: _on_violation,
         TunLost: _on_tun_lost,
-        Hello: _on_interrupted,
-        Handshake: _on_interrupted,
-        DtlsClosed: _on_interrupted,
-        TooBig: _on_interrupted,
+        Hello: _on_dtls,
+        Handshake: _on_dtls,
+        DtlsClosed: _on_dtls,
+        TooBig: _on_dtls,
     }
 
     # ---- frames that are no packet
@@ -222,14 +282,42 @@ class Tunnel:
         return [self._link.main.fileno(), self._signals, *secmod]
 
     def _tell_main(self) -> None:
-        self._link.main.send(TunMtu(self._offer.data_mtu))
-        self._link.main.send(SessionInfo(self._info.ciphersuite, self._offer.data_mtu, self._granted.request.client))
+        """Now, and whenever something of it changes."""
+        mtu, offer = self._pump.mtu, self._offer
+        if mtu != self._told_mtu:
+            self._told_mtu = mtu
+            self._link.main.send(TunMtu(mtu))
+        self._link.main.send(
+            SessionInfo(
+                tls_ciphersuite=self._info.ciphersuite,
+                mtu=mtu,
+                client=self._granted.request.client,
+                dtls_cipher=self._dtls.ciphersuite if self._dtls is not None else "",
+                cstp_compression=offer.cstp_compression,
+                dtls_compression=offer.dtls_compression,
+            )
+        )
+
+    def _tell_latency(self, totals: LatencyTotals | None) -> None:
+        if totals is not None:
+            self._link.main.send(LatencyStats(totals))
 
     def _say_bye(self, end: End) -> None:
         if end.bye:
             self._pump.send(FrameType.DISCONNECT, build_bye(self._granted.request.client_class, end.text))
             self._pump.flush(FLUSH_TIMEOUT)
         self._pump.close()
+
+    def _end_latency(self) -> None:
+        if self._latency is not None:
+            with contextlib.suppress(PeerLost):
+                self._tell_latency(self._latency.last_report(self._pump.latency))
+
+    def _tell_dropped(self) -> None:
+        dropped = self._pump.dropped
+        if dropped.total:
+            words = ", ".join(f"{getattr(dropped, field.name)} {field.name}" for field in fields(dropped))
+            _log.info("packets thrown away: %s", words.replace("_", " "))
 
     def _report(self, reason: DisconnectReason | None) -> None:
         """Statistics to secmod; where it is away main's page still has the exact bytes."""
@@ -239,6 +327,36 @@ class Tunnel:
             self._link.secmod.send(CliStats(self._granted.reply.sid, self._pump.traffic, reason))
         except PeerLost:
             self._secmod_alive = False
+
+
+def pump_options(granted: Granted, offer: Offer, *, latency: bool) -> PumpOptions:
+    """How the packets of this session are treated."""
+    config = granted.reply.config
+    return PumpOptions(
+        offloads=granted.reply.offloads,
+        networks=client_networks(offer.lease, config.iroutes),
+        tls_compression=offer.cstp_compression,
+        dtls_compression=offer.dtls_compression,
+        no_compress_limit=config.no_compress_limit,
+        udp_patience=config.switch_to_tcp_timeout,
+        rx_per_sec=config.rx_data_per_sec,
+        tx_per_sec=config.tx_data_per_sec,
+        latency=latency,
+    )
+
+
+def client_networks(lease: Lease, iroutes: Sequence[str]) -> list[Network]:
+    """Where packets of this client may come from: its addresses, and the networks behind it. Of very many only the
+    first count."""
+    own: list[Network] = []
+    if lease.ipv4 is not None:
+        own.append(ipaddress.IPv4Network(lease.ipv4.remote))
+    if lease.ipv6 is not None:
+        own.append(ipaddress.IPv6Network((lease.ipv6.remote, lease.ipv6.prefix), strict=False))
+    networks = [*own, *(ipaddress.ip_network(route, strict=False) for route in iroutes)]
+    if len(networks) > NETWORKS_MAX:
+        _log.warning("%d networks behind the client, only %d of them can send", len(networks), NETWORKS_MAX)
+    return networks[:NETWORKS_MAX]
 
 
 def _ordered(order: Terminate) -> End:
