@@ -16,8 +16,9 @@
     mtu.py          how large an inner packet may be                    link_mtu, cstp_data_mtu
     offer.py        the answer to CONNECT, one line a header            build_offer
     cstp.py         frames of the tunnel and BYE                        build_frame, parse_record, read_bye
+    udp_peek.py     whose a datagram may be                             peek
     liveness.py     DPD, idle, session time, rekey: deadlines           Liveness
 
-Only the worker imports this room (main, later, udp_peek.py). Whatever a client sends raises nothing but
+Only the worker imports this room (and main udp_peek.py). Whatever a client sends raises nothing but
 ClientError.
 """
