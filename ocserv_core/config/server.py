@@ -19,7 +19,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tcp_port: Annotated[int, Option(values.PORT, "The TCP port. Must be set.", reloadable=False)] = 0
     udp_port: Annotated[
         int,
-        Option(values.PORT, "The UDP port for DTLS; 0 turns DTLS off.", supported=False, reloadable=False),
+        Option(values.PORT, "The UDP port for DTLS; 0 turns DTLS off.", reloadable=False),
     ] = 0
     listen_host: Annotated[
         str,
@@ -27,7 +27,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = ""
     udp_listen_host: Annotated[
         str,
-        Option(values.TEXT, "The same for UDP; unset, as listen-host.", supported=False, reloadable=False),
+        Option(values.TEXT, "The same for UDP; unset, as listen-host.", reloadable=False),
     ] = ""
     listen_netns: Annotated[
         str,

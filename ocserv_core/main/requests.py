@@ -19,10 +19,12 @@ from ..ipc.messages import (
     ResumeStore,
     SessionInfo,
     TunMtu,
+    UdpVerdict,
 )
 from ..ipc.permits import Gate, Permit
 from ..state.resumption import ResumptionCache
 from .records import ConnectionState, WorkerRecord
+from .searcher import Searcher
 from .sessions import Sessions
 from .voices import Voice
 from .workers import Workers
@@ -48,11 +50,13 @@ class Requests:
         resumption: ResumptionCache,
         workers: Callable[[], Workers],
         config: Callable[[], ServerConfig],
+        searcher: Searcher,
     ) -> None:
         self._sessions = sessions
         self._resumption = resumption
         self._workers = workers
         self._config = config
+        self._searcher = searcher
         self._table: Mapping[type[Message], Permit[Any]] = {
             AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
             ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
@@ -60,6 +64,7 @@ class Requests:
             ResumeDelete: Permit(self.answer_resume_delete, _LOGIN, once=True),
             SessionInfo: Permit(self.answer_session_info, _TUNNEL),
             TunMtu: Permit(self.answer_tun_mtu, _TUNNEL),
+            UdpVerdict: Permit(self.answer_udp_verdict, _TUNNEL),
         }
 
     def new_gate(self) -> Gate[Answer]:
@@ -89,6 +94,10 @@ class Requests:
         if not MIN_TUN_MTU <= message.mtu <= (worker.tunnel.config.mtu or 16384):
             raise PeerViolation(f"an MTU of {message.mtu} is out of range")
         self._sessions.start_set_mtu(worker, message.mtu)
+
+    def answer_udp_verdict(self, worker: WorkerRecord, message: UdpVerdict) -> None:
+        """Its keys open a datagram, or do not; only where it was asked."""
+        self._searcher.on_verdict(worker.number, message)
 
     def answer_resume_store(self, worker: WorkerRecord, message: ResumeStore) -> None:
         """Keep a TLS session for this client."""

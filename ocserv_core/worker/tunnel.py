@@ -110,6 +110,11 @@ class Tunnel:
         if self._link.hear_main():
             self._secmod_alive = True
             self._pump.watch(self._watched())
+        self._take_arrivals()
+
+    def _take_arrivals(self) -> None:
+        while self._link.arrivals:
+            self._link.refuse(self._link.arrivals.popleft())
 
     def _on_deadline(self, _event: Deadline) -> End | None:
         pump = self._pump

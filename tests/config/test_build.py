@@ -132,11 +132,11 @@ def test_what_is_not_there_yet_is_warned_of() -> None:
 
 
 def test_to_turn_off_what_is_not_there_yet_is_fine() -> None:
-    assert warnings("compression = false\nudp-port = 0\nuse-utmp = no\n") == ()
+    assert warnings("compression = false\nuse-utmp = no\n") == ()
 
 
-def test_udp_is_not_there_yet() -> None:
-    assert warnings("udp-port = 443\n") == ("o.conf:8: 'udp-port' is not supported yet",)
+def test_udp_may_have_a_host_and_a_port_of_its_own() -> None:
+    assert warnings("udp-port = 4433\nudp-listen-host = 192.0.2.1\n") == ()
 
 
 def test_an_option_of_users_is_warned_of() -> None:

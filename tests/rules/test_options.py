@@ -21,7 +21,6 @@ SHOWS = ("main.status",)
 """Shows what is configured, as the doors do, whether it is obeyed yet or not."""
 
 NOT_USED = {
-    "no-udp": "obeyed by there being no DTLS yet",
     "explicit-ipv4": "stands in the files of users only, which are not read yet",
     "explicit-ipv6": "stands in the files of users only, which are not read yet",
 }
