@@ -27,7 +27,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = ""
     udp_listen_host: Annotated[
         str,
-        Option(values.TEXT, "The same for UDP; unset, as listen-host.", supported=False, reloadable=False),
+        Option(values.TEXT, "The same for UDP; unset, as listen-host.", reloadable=False),
     ] = ""
     listen_netns: Annotated[
         str,

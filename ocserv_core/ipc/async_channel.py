@@ -59,6 +59,11 @@ class AsyncChannel(Generic[In]):
         """Whether `close` was called or the peer ended."""
         return self._sock.fileno() < 0
 
+    @property
+    def backlogged(self) -> bool:
+        """Whether messages wait for a peer that does not read."""
+        return bool(self._queue)
+
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send now or queue. The descriptors stay the caller's. A lost peer is told by `on_end`, not here."""
         if self.closed:

@@ -195,6 +195,14 @@ class LatencyStats(Message, frozen=True):
     totals: LatencyTotals
 
 
+class UdpVerdict(Message, frozen=True):
+    """Whether the keys of this connection open the datagram of a search (UdpSocket). Where they do, the worker has
+    the socket, and main none any more."""
+
+    search: int
+    opened: bool
+
+
 class ResumeStore(Message, frozen=True):
     """Keep TLS 1.2 session data (≤ 4096 bytes) for `session_id` (≤ 32 bytes); bound to vhost and address."""
 
@@ -251,6 +259,16 @@ class AuthCookieRefused(Message, frozen=True):
 
     status: int
     text: str
+
+
+class UdpSocket(Message, frozen=True):
+    """A datagram for this connection, as far as main can tell. fds: a UDP socket connected to where it came from,
+    to which the kernel gives all that follows. `hello`: it begins a handshake of this connection's `dtls_id`.
+    Otherwise it is a record of whoever's keys open it. Answer: UdpVerdict, where `search` is not 0."""
+
+    datagram: bytes
+    hello: bool
+    search: int = 0
 
 
 class ResumeReply(Message, frozen=True):
@@ -501,9 +519,17 @@ class Exited(Message, frozen=True):
 FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | CliStats
 FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply
 FromWorkerToMain = (
-    AuthCookieRequest | SessionInfo | TunMtu | LatencyStats | ResumeStore | ResumeFetch | ResumeDelete | LogLine
+    AuthCookieRequest
+    | SessionInfo
+    | TunMtu
+    | LatencyStats
+    | UdpVerdict
+    | ResumeStore
+    | ResumeFetch
+    | ResumeDelete
+    | LogLine
 )
-FromMainToWorker = AuthCookieReply | AuthCookieRefused | ResumeReply | SecmodAttach | Terminate
+FromMainToWorker = AuthCookieReply | AuthCookieRefused | UdpSocket | ResumeReply | SecmodAttach | Terminate
 FromMainToSecmod = (
     Configure
     | Commit

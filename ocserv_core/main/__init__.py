@@ -5,6 +5,8 @@ admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end
 requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
+udp.py            reads datagrams, and passes a hello on to its worker
+searcher.py       … or a record to the one whose keys open it
 secmod.py         secmod: its process, its configuration, what it is told
 questions.py      … and what it is asked
 keeper.py         … and its successor when it dies

@@ -22,7 +22,8 @@ class ConnectionState(enum.Enum):
 
 
 class TunnelRecord(msgspec.Struct, frozen=True):
-    """What a connection has since CONNECT. `index` is the TUN device's, `started` the session's first login."""
+    """What a connection has since CONNECT. `index` is the TUN device's, `started` the session's first login;
+    `dtls_id` is what the client's hellos name it by."""
 
     sid: SessionId
     username: str
@@ -32,6 +33,7 @@ class TunnelRecord(msgspec.Struct, frozen=True):
     index: int
     started: float
     config: SessionConfig
+    dtls_id: bytes = b""
 
 
 class WorkerRecord(msgspec.Struct):

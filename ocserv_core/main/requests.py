@@ -20,11 +20,13 @@ from ..ipc.messages import (
     ResumeStore,
     SessionInfo,
     TunMtu,
+    UdpVerdict,
 )
 from ..ipc.permits import Gate, Permit
 from ..state.resumption import ResumptionCache
 from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
+from .searcher import Searcher
 from .sessions import Sessions
 from .voices import Voice
 from .workers import Workers
@@ -51,12 +53,14 @@ class Requests:
         workers: Callable[[], Workers],
         config: Callable[[], ServerConfig],
         latency: ServerLatency,
+        searcher: Searcher,
     ) -> None:
         self._sessions = sessions
         self._resumption = resumption
         self._workers = workers
         self._config = config
         self._latency = latency
+        self._searcher = searcher
         self._table: Mapping[type[Message], Permit[Any]] = {
             AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
             ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
@@ -65,6 +69,7 @@ class Requests:
             SessionInfo: Permit(self.answer_session_info, _TUNNEL),
             TunMtu: Permit(self.answer_tun_mtu, _TUNNEL),
             LatencyStats: Permit(self.answer_latency_stats, _TUNNEL),
+            UdpVerdict: Permit(self.answer_udp_verdict, _TUNNEL),
         }
 
     def new_gate(self) -> Gate[Answer]:
@@ -102,6 +107,10 @@ class Requests:
         if not message.totals.plausible:
             raise PeerViolation(f"latency statistics that cannot be: {message.totals}")
         self._latency.add(message.totals)
+
+    def answer_udp_verdict(self, worker: WorkerRecord, message: UdpVerdict) -> None:
+        """Its keys open a datagram, or do not; only where it was asked."""
+        self._searcher.on_verdict(worker.number, message)
 
     def answer_resume_store(self, worker: WorkerRecord, message: ResumeStore) -> None:
         """Keep a TLS session for this client."""

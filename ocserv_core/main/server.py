@@ -21,9 +21,11 @@ from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViola
 from ..ipc.messages import DisconnectSession, Terminate
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
+from ..state.associations import MAX_SEARCHES, Associations
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
 from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
+from ..system.datagrams import open_udp_listeners
 from ..system.isolate import resolve_user
 from ..system.netlink import Netlink
 from ..system.process import TRACEABLE_VARIABLE, raise_descriptor_limit, set_child_subreaper, set_title
@@ -38,10 +40,12 @@ from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
+from .searcher import Searcher
 from .secmod import Secmod
 from .sessions import Sessions
 from .status import Status
 from .tasks import Tasks
+from .udp import Udp
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -145,8 +149,9 @@ class Server:
         sockets = open_listeners(server.listen_host or None, server.tcp_port)
         for sock in sockets:
             stack.callback(sock.close)
+        udp_sockets = self._open_udp_listeners(server, stack)
         control = self._open_control_socket(server, stack)
-        raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT)
+        raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT + MAX_SEARCHES)
         set_child_subreaper()
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
@@ -161,8 +166,19 @@ class Server:
             await self._control.start(control)
         self._listeners = Listeners(sockets, self._ready, self._on_connection)
         self._listeners.resume()
+        self._udp.serve(udp_sockets)
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
+        for address in self._udp.addresses:
+            _log.log(NOTICE, "listening on %s port %d (UDP)", *address)
+
+    def _open_udp_listeners(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> list[socket.socket]:
+        if not server.udp_port:
+            return []
+        sockets = open_udp_listeners(server.udp_listen_host or server.listen_host or None, server.udp_port)
+        for sock in sockets:
+            stack.callback(sock.close)
+        return sockets
 
     def _open_control_socket(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> socket.socket | None:
         if not server.use_occtl:
@@ -176,10 +192,15 @@ class Server:
         self._admission = Admission(config.server.max_clients)
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
         self._status = Status(self._config, self._secmod, resumption)
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status)
-        requests = Requests(self._sessions, resumption, lambda: self._workers, self._config, self._status.latency)
+        associations = Associations()
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations)
+        searcher = Searcher(associations, lambda: self._workers)
+        requests = Requests(
+            self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
+        )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
         self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
+        self._udp = Udp(associations, searcher, self._workers)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
@@ -262,6 +283,7 @@ class Server:
         self._workers.spawn(accepted)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
+        self._udp.on_worker_end(record.number)
         self._sessions.on_worker_end(record, traffic)
 
     def _open_sessions(self) -> list[SessionId]:
@@ -298,6 +320,7 @@ class Server:
         """BYE to every client, their accounting, then everything else; bounded at each step."""
         self._end_by = time.monotonic() + END_WITHIN
         self._listeners.close()
+        self._udp.close()
         self._control.close()
         message = Terminate(DisconnectReason.SERVER, "The server is shutting down")
         try:

@@ -28,6 +28,7 @@ from ..ipc.messages import (
 )
 from ..log import NOTICE
 from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
+from ..state.associations import Associations
 from ..state.ip_pool import PoolExhausted, Pools, seed_of
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
@@ -79,12 +80,14 @@ class Sessions:
         netlink: Netlink,
         pools: Pools,
         observer: EndObserver,
+        associations: Associations,
     ) -> None:
         self._config = config
         self._secmod = secmod
         self._netlink = netlink
         self._pools = pools
         self._observer = observer
+        self._associations = associations
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self.tasks = Tasks()
@@ -181,8 +184,11 @@ class Sessions:
             index=tun.index,
             started=opened.started,
             config=opened.config,
+            dtls_id=os.urandom(32),
         )
         self.workers.phase(worker, ConnectionState.TUNNEL)
+        if not opened.config.no_udp:
+            self._associations.add(worker.number, worker.tunnel.dtls_id, worker.remote.ip)
         self._secmod.tell(SessionLeased(opened.sid, lease))
         reply = AuthCookieReply(
             sid=opened.sid,
@@ -191,7 +197,7 @@ class Sessions:
             lease=lease,
             device=tun.name,
             started=opened.started,
-            dtls_id=os.urandom(32),
+            dtls_id=worker.tunnel.dtls_id,
             config=opened.config,
             offloads=tun.offloads,
         )

@@ -135,6 +135,18 @@ class Workers:
         if handles is not None:
             handles.channel.send(message, fds)
 
+    def offer(self, number: int, message: Message, fds: tuple[int, ...]) -> bool:
+        """Send to a worker what may as well be lost: nothing where it has no tunnel (any more), or does not read,
+        for then it would keep our descriptors. Whether it was sent."""
+        record = self.records.get(number)
+        if record is None or record.state is not ConnectionState.TUNNEL:
+            return False
+        channel = self._handles[number].channel
+        if channel.backlogged:
+            return False
+        channel.send(message, fds)
+        return True
+
     def traffic(self, record: WorkerRecord) -> Traffic:
         """Its counters as they stand."""
         handles = self._handles.get(record.number)

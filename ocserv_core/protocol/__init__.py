@@ -20,9 +20,10 @@
     limits.py       rates, priority and buffers of a session            limits_of
     offer.py        the answer to CONNECT, one line a header            build_offer
     cstp.py         frames of the tunnel and BYE                        build_frame, parse_record, read_bye
+    udp_peek.py     whose a datagram may be                             peek
     liveness.py     DPD, idle, session time, rekey: deadlines           Liveness
     dtls_liveness.py  DPD over UDP                                      DtlsLiveness
 
-Only the worker imports this room (main, later, udp_peek.py). Whatever a client sends raises nothing but
+Only the worker imports this room (and main udp_peek.py). Whatever a client sends raises nothing but
 ClientError.
 """

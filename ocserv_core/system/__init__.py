@@ -8,6 +8,8 @@
     statedir.py  the locked state folder
     memfd.py     sealed memfds for configuration; the shared page of counters
     sockets.py   listeners, the control socket, what a connection tells of itself
+    datagrams.py UDP listeners, and the socket of one client's flow
+    client_sockets.py  what a worker asks of its client's sockets
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)

@@ -12,7 +12,8 @@ import os
 import socket
 import stat
 import struct
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 from ..errors import StartError, SystemFailure
 from ..model import Endpoint
@@ -42,6 +43,12 @@ _NO_SUCH_FAMILY = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 _WILDCARDS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 (the option's default)
 _CREDENTIALS = struct.Struct("=iII")
 
+Protocol = Literal["tcp", "udp"]
+
+_HOST_OPTION = {"tcp": "listen-host", "udp": "udp-listen-host"}
+_LISTENS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+"""Table of /proc/net → its word for a socket that takes what anybody sends."""
+
 _TCP_INFO_SIZE = 104
 _TCP_INFO_PMTU = struct.Struct("=60xI")
 
@@ -68,60 +75,68 @@ def open_listeners(host: str | None, port: int) -> list[socket.socket]:
     IPv6 sockets take IPv6 only. Raises StartError: naming address and port (and who holds it, where that can be
     seen), and where there is no address at all.
     """
+    return open_on_each(host, port, "tcp", _listen)
+
+
+def _listen(family: int, address: str, port: int) -> socket.socket:
+    with contextlib.ExitStack() as on_failure:
+        listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        on_failure.enter_context(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+        on_failure.pop_all()
+    return listener
+
+
+def open_on_each(
+    host: str | None, port: int, protocol: Protocol, listen: Callable[[int, str, int], socket.socket]
+) -> list[socket.socket]:
+    """What `listen(family, address, port)` opens, or fails to open with an OSError, for each address of `host`, or
+    for every address of this machine (None). StartError as `open_listeners`."""
     listeners: list[socket.socket] = []
     try:
-        for family, address in _addresses(host, port):
-            listeners += _open_listener(family, address, port, optional=host is None)
+        for family, address in _addresses(host, port, protocol):
+            try:
+                listeners.append(listen(family, address, port))
+            except OSError as error:
+                if host is not None or error.errno not in _NO_SUCH_FAMILY:
+                    raise StartError(_bind_failure(address, port, protocol, error)) from error
     except StartError:
         for listener in listeners:
             listener.close()
         raise
     if not listeners:
-        raise StartError(f"no address to listen on (listen-host = {host or 'unset'}, tcp-port = {port})")
+        option = _HOST_OPTION[protocol]
+        raise StartError(f"no address to listen on ({option} = {host or 'unset'}, {protocol}-port = {port})")
     return listeners
 
 
-def _addresses(host: str | None, port: int) -> list[tuple[int, str]]:
+def _addresses(host: str | None, port: int, protocol: Protocol) -> list[tuple[int, str]]:
     if host is None:
         return list(_WILDCARDS)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise StartError(f"listen-host = {host}: {error.strerror}") from error
+        raise StartError(f"{_HOST_OPTION[protocol]} = {host}: {error.strerror}") from error
     ips = ((int(family), str(address[0])) for family, _, _, _, address in found)
     return list(dict.fromkeys(entry for entry in ips if entry[0] in (socket.AF_INET, socket.AF_INET6)))
 
 
-def _open_listener(family: int, address: str, port: int, *, optional: bool) -> list[socket.socket]:
-    """One listener; none where the family is optional and this machine does not have it."""
-    with contextlib.ExitStack() as on_failure:
-        try:
-            listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-            on_failure.enter_context(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address, port))
-            listener.listen(BACKLOG)
-        except OSError as error:
-            if optional and error.errno in _NO_SUCH_FAMILY:
-                return []
-            raise StartError(_bind_failure(address, port, error)) from error
-        on_failure.pop_all()
-    return [listener]
-
-
-def _bind_failure(address: str, port: int, error: OSError) -> str:
-    where = Endpoint(address, port)
+def _bind_failure(address: str, port: int, protocol: Protocol, error: OSError) -> str:
+    where = f"{'UDP ' if protocol == 'udp' else ''}{Endpoint(address, port)}"
     if error.errno != errno.EADDRINUSE:
         return f"cannot listen on {where}: {error.strerror}"
-    holder = _holder_of(port)
+    holder = _holder_of(port, protocol)
     return f"port {port} is in use ({where}); " + (f"{holder} has it" if holder else "is another server running?")
 
 
-def _holder_of(port: int) -> str:
-    """The process that listens on TCP `port`, as "name (pid N)"; empty where it cannot be seen."""
-    inodes = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening_inodes(table, port)}
+def _holder_of(port: int, protocol: Protocol) -> str:
+    """The process that listens on `port`, as "name (pid N)"; empty where it cannot be seen."""
+    tables = (protocol, f"{protocol}6")
+    inodes = {f"socket:[{inode}]" for table in tables for inode in listening_inodes(table, port)}
     for pid in (entry for entry in os.listdir("/proc") if entry.isdigit()):
         with contextlib.suppress(OSError):  # processes end while they are looked at
             if any(os.readlink(f"/proc/{pid}/fd/{fd}") in inodes for fd in os.listdir(f"/proc/{pid}/fd")):
@@ -130,13 +145,14 @@ def _holder_of(port: int) -> str:
     return ""
 
 
-def _listening_inodes(table: str, port: int) -> list[str]:
+def listening_inodes(table: str, port: int) -> list[str]:
+    """The sockets that listen on `port`, of a table of /proc/net: tcp, tcp6, udp (there: unconnected) or udp6."""
     try:
         with open(f"/proc/net/{table}", encoding="ascii") as file:
             rows = [line.split() for line in file][1:]
     except OSError:
         return []
-    return [row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port]
+    return [row[9] for row in rows if row[3] == _LISTENS[table] and int(row[1].rpartition(":")[2], 16) == port]
 
 
 def accept(listener: socket.socket) -> Accepted | None:
@@ -151,10 +167,10 @@ def accept(listener: socket.socket) -> Accepted | None:
             return None
         raise SystemFailure(f"cannot accept a connection: {error.strerror}") from error
     connection.setblocking(True)
-    return Accepted(connection, _endpoint(address), _endpoint(connection.getsockname()))
+    return Accepted(connection, endpoint_of(address), endpoint_of(connection.getsockname()))
 
 
-def _endpoint(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
     """Canonical text: without a scope, and IPv4 where it is mapped into IPv6."""
     ip = ipaddress.ip_address(address[0].partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None

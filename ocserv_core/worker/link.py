@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TypeVar
+from collections import deque
+from typing import NamedTuple, TypeVar
 
 from ..errors import OcservError, PeerLost, PeerViolation
 from ..ipc.channel import Channel
@@ -38,6 +39,8 @@ from ..ipc.messages import (
     Sign,
     SignReply,
     Terminate,
+    UdpSocket,
+    UdpVerdict,
 )
 from ..ipc.permits import close_all
 from ..model import Cookie
@@ -46,6 +49,9 @@ ANSWER_TIMEOUT = 10.0
 """Seconds for what needs no user: a signature, session data."""
 
 SECMOD_RETURNS_WITHIN = 5.0
+
+MAX_ARRIVALS = 8
+"""More than that wait for nothing good: the client repeats itself."""
 
 Answer = TypeVar("Answer", bound=Message)
 
@@ -62,12 +68,23 @@ class SecmodLost(OcservError):
     """secmod was restarted while it was asked; the question is lost, a new channel is there."""
 
 
+class UdpArrival(NamedTuple):
+    """A UdpSocket's content; whoever takes it owns `fd`. `search` is 0 where main wants no verdict."""
+
+    fd: int
+    datagram: bytes
+    hello: bool
+    search: int
+
+
 class Link:
-    """Both channels. PeerLost from any method means that main is gone: the worker ends."""
+    """Both channels. PeerLost from any method means that main is gone: the worker ends. `arrivals` are the UDP
+    sockets that main has sent and nobody has taken yet."""
 
     def __init__(self, main: socket.socket, secmod: socket.socket) -> None:
         self.main = Channel[FromMainToWorker](main, FromMainToWorker, trusted=True)
         self.secmod = _open_secmod(secmod)
+        self.arrivals: deque[UdpArrival] = deque()
 
     # ---- secmod
 
@@ -149,6 +166,19 @@ class Link:
             attached = self._handle(received.message, received.fds) or attached
         return attached
 
+    def refuse(self, arrival: UdpArrival) -> None:
+        """It is not for this connection."""
+        os.close(arrival.fd)
+        if arrival.search:
+            self.main.send(UdpVerdict(arrival.search, opened=False))
+
+    def _on_udp_socket(self, message: UdpSocket, fd: int) -> None:
+        arrival = UdpArrival(fd, message.datagram, message.hello, message.search)
+        if len(self.arrivals) < MAX_ARRIVALS:
+            self.arrivals.append(arrival)
+        else:
+            self.refuse(arrival)
+
     def _handle(self, message: FromMainToWorker, fds: list[int]) -> bool:
         if isinstance(message, Terminate):
             raise Ended(message)
@@ -156,6 +186,9 @@ class Link:
             self.secmod.close()
             self.secmod = _open_secmod(socket.socket(fileno=fds[0]))
             return True
+        if isinstance(message, UdpSocket) and len(fds) == 1:
+            self._on_udp_socket(message, fds[0])
+            return False
         close_all(fds)
         raise PeerViolation(f"main sent {type(message).__name__} unasked")
 

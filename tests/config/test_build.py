@@ -135,6 +135,10 @@ def test_to_turn_off_what_is_not_there_yet_is_fine() -> None:
     assert warnings("camouflage = false\nuse-utmp = no\n") == ()
 
 
+def test_udp_may_have_a_host_and_a_port_of_its_own() -> None:
+    assert warnings("udp-port = 4433\nudp-listen-host = 192.0.2.1\n") == ()
+
+
 def test_an_option_of_users_is_warned_of() -> None:
     assert warnings("iroute = 192.0.2.0/24\n") == (
         "o.conf:8: 'iroute' stands in the file of a user or group only; the line is ignored",

@@ -172,6 +172,22 @@ def test_a_second_server_on_the_same_is_refused_and_the_first_unharmed(lab: Lab,
     assert lab.connect("bob").host.ping(GATEWAY4)
 
 
+def test_a_udp_port_that_another_server_has_is_one_clear_line(lab: Lab) -> None:
+    first = lab.start_server(udp_port=4433)
+    assert first.log.wait_for(r"listening on 0\.0\.0\.0 port 4433 \(UDP\)")
+    own: dict[str, Option] = {
+        "tcp-port": 444,
+        "udp-port": 4433,
+        "occtl-socket-file": lab.path("occtl2.sock"),
+        "socket-file": lab.path("second.sock"),
+    }
+    second = lab.launch("second.conf", **own)
+    assert second.wait() == 1
+    second.log.wait_end()
+    assert len(second.log.lines) == 1, second.log.text
+    assert f"port 4433 is in use (UDP 0.0.0.0:4433); ocserv-main (pid {first.pid}) has it" in second.log.text
+
+
 def test_a_wrong_configuration_does_not_start(lab: Lab) -> None:
     server = lab.launch(idle_timeout="soon")
     assert server.wait() == 1

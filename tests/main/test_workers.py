@@ -30,6 +30,7 @@ from ocserv_core.ipc.messages import (
     Spawn,
     Terminate,
     TunMtu,
+    UdpVerdict,
     WorkerAttach,
 )
 from ocserv_core.main import workers as workers_module
@@ -37,9 +38,11 @@ from ocserv_core.main.latency import ServerLatency
 from ocserv_core.main.nursery import Nurseries
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.main.requests import Requests
+from ocserv_core.main.searcher import Searcher
 from ocserv_core.main.secmod import Secmod
 from ocserv_core.main.workers import Workers
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Endpoint, Lease, SessionId, Traffic
+from ocserv_core.state.associations import Associations
 from ocserv_core.state.latency import LatencyTotals
 from ocserv_core.state.resumption import ResumptionCache
 from ocserv_core.system.memfd import COUNTERS, map_page
@@ -137,11 +140,14 @@ class House:
         monkeypatch.setattr(signal, "pidfd_send_signal", self._kill)
         self.nursery, self.secmod, self.sessions = FakeNursery(), FakeSecmod(), FakeSessions()
         self.resumption = ResumptionCache(8, 300.0)
+        self.associations = Associations()
+        self.searcher = Searcher(self.associations, lambda: self.workers)
         self.ended: list[tuple[WorkerRecord, Traffic]] = []
         self.config, self.latency = CONFIG, FakeLatency()
         sessions: Any = self.sessions
         latency = cast("ServerLatency", self.latency)
-        requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency)
+        searcher: Any = self.searcher
+        requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency, searcher)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
         self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end)
         self.fakes: list[FakeWorker] = []
@@ -288,7 +294,7 @@ def test_a_cookie_is_asked_for_once(house: House) -> None:
     on_loop(dialogue())
 
 
-@pytest.mark.parametrize("message", [INFO, TunMtu(1400), MEASURED])
+@pytest.mark.parametrize("message", [INFO, TunMtu(1400), MEASURED, UdpVerdict(1, opened=True)])
 def test_what_belongs_to_a_tunnel_is_not_permitted_before_it(house: House, message: Message) -> None:
     async def dialogue() -> None:
         record, worker = house.spawn(pid=100)
@@ -468,6 +474,33 @@ def test_what_one_worker_stored_another_of_the_same_client_may_fetch(house: Hous
         assert second.main.receive(1).message == ResumeReply(b"data")
         house.workers.on_exited(1, 100, 0)
         house.workers.on_exited(1, 101, 0)
+
+    on_loop(dialogue())
+
+
+# ---- offers
+
+
+def test_a_worker_in_its_tunnel_is_offered_something(house: House) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        assert not house.workers.offer(record.number, ResumeReply(None), ())
+        house.tunnel(record)
+        assert house.workers.offer(record.number, ResumeReply(None), ())
+        assert worker.main.receive(1).message == ResumeReply(None)
+        house.workers.on_exited(1, 100, 0)
+        assert not house.workers.offer(record.number, ResumeReply(None), ())
+
+    on_loop(dialogue())
+
+
+def test_a_worker_that_does_not_read_is_offered_nothing(house: House) -> None:
+    async def dialogue() -> None:
+        record, _ = house.spawn(pid=100)
+        house.tunnel(record)
+        offered = [house.workers.offer(record.number, ResumeReply(bytes(40_000)), ()) for _ in range(20)]
+        assert (offered[0], offered[-1]) == (True, False)
+        house.workers.on_exited(1, 100, 0)
 
     on_loop(dialogue())
 

@@ -55,7 +55,7 @@ def members(union: Any) -> set[type[Message]]:
 
 def handlers() -> dict[tuple[str, str], Mapping[type[Message], Callable[..., None]]]:
     """The tables of receivers that answer by table."""
-    table = Requests(None, None, None, None, None).new_gate()._table  # type: ignore[arg-type]  # only its table is looked at
+    table = Requests(None, None, None, None, None, None).new_gate()._table  # type: ignore[arg-type]  # only its table is looked at
     return {
         ("worker", "secmod"): {kind: permit.handler for kind, permit in PERMITS.items()},
         ("main", "secmod"): {kind: permit.handler for kind, permit in FROM_MAIN.items()},

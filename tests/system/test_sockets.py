@@ -79,7 +79,7 @@ class TestOpenListeners:
                 sockets.open_listeners("127.0.0.1", port)
 
     def test_a_holder_that_cannot_be_seen_is_guessed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sockets, "_listening_inodes", lambda table, port: [])
+        monkeypatch.setattr(sockets, "listening_inodes", lambda table, port: [])
         with (
             socket.create_server(("127.0.0.1", 0)) as other,
             pytest.raises(StartError, match="is another server running"),
@@ -122,7 +122,7 @@ class TestAccept:
         ],
     )
     def test_addresses_are_canonical(self, address: tuple[str, int, int, int], shown: str) -> None:
-        assert sockets._endpoint(address) == Endpoint(shown, 1)
+        assert sockets.endpoint_of(address) == Endpoint(shown, 1)
 
 
 class TestConnection:
@@ -218,7 +218,9 @@ def test_a_client_that_left_before_accept_is_nobody_or_gone() -> None:
 def test_listeners_are_closed_where_a_later_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     monkeypatch.setattr(
-        sockets, "_addresses", lambda host, port: [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "198.51.100.7")]
+        sockets,
+        "_addresses",
+        lambda host, port, protocol: [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "198.51.100.7")],
     )
     with pytest.raises(StartError):
         sockets.open_listeners("both", port)

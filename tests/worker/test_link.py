@@ -28,10 +28,12 @@ from ocserv_core.ipc.messages import (
     Sign,
     SignReply,
     Terminate,
+    UdpSocket,
+    UdpVerdict,
 )
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Lease, SessionId
 from ocserv_core.worker import link as link_module
-from ocserv_core.worker.link import Ended, SecmodLost
+from ocserv_core.worker.link import MAX_ARRIVALS, Ended, SecmodLost, UdpArrival
 from tests.ipc.pairs import open_descriptors, some_descriptor
 
 from .ends import Ends, meanwhile
@@ -216,5 +218,56 @@ def test_a_new_secmod_comes_with_one_descriptor(ends: Ends, count: int) -> None:
     ends.main.send(SecmodAttach(), fds)
     for fd in fds:
         os.close(fd)
+    with pytest.raises(PeerViolation):
+        ends.link.hear_main()
+
+
+# ---- UDP
+
+
+def send_arrival(ends: Ends, message: UdpSocket, count: int = 1) -> None:
+    fds = [some_descriptor() for _ in range(count)]
+    ends.main.send(message, fds)
+    for fd in fds:
+        os.close(fd)
+
+
+def test_a_udp_socket_waits_until_somebody_takes_it(ends: Ends) -> None:
+    send_arrival(ends, UdpSocket(b"datagram", hello=False, search=7))
+    assert not ends.link.hear_main()
+    (arrival,) = ends.link.arrivals
+    assert arrival == UdpArrival(arrival.fd, b"datagram", hello=False, search=7)
+    ends.link.refuse(arrival)
+    assert ends.heard(ends.main) == [UdpVerdict(7, opened=False)]
+
+
+def test_main_wants_no_verdict_of_a_hello(ends: Ends) -> None:
+    send_arrival(ends, UdpSocket(b"hello", hello=True))
+    ends.link.hear_main()
+    ends.link.refuse(ends.link.arrivals.popleft())
+    assert ends.heard(ends.main) == []
+
+
+def test_a_udp_socket_hides_no_new_secmod(ends: Ends) -> None:
+    new = ends.new_secmod()
+    send_arrival(ends, UdpSocket(b"hello", hello=True))
+    assert ends.link.hear_main()
+    ends.link.refuse(ends.link.arrivals.popleft())
+    new.close()
+
+
+def test_more_than_a_few_udp_sockets_are_refused(ends: Ends) -> None:
+    for number in range(MAX_ARRIVALS + 1):
+        send_arrival(ends, UdpSocket(b"datagram", hello=False, search=1 + number))
+    ends.link.hear_main()
+    assert ends.heard(ends.main) == [UdpVerdict(1 + MAX_ARRIVALS, opened=False)]
+    assert [arrival.search for arrival in ends.link.arrivals] == list(range(1, 1 + MAX_ARRIVALS))
+    while ends.link.arrivals:
+        os.close(ends.link.arrivals.popleft().fd)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_udp_socket_comes_with_one_descriptor(ends: Ends, count: int) -> None:
+    send_arrival(ends, UdpSocket(b"hello", hello=True), count)
     with pytest.raises(PeerViolation):
         ends.link.hear_main()

@@ -10,8 +10,18 @@ from typing import Any, get_args
 import pytest
 
 from ocserv_core.bridge.events import Closed, Deadline, Frame, Interrupted, PumpEvent, Readable, TunLost, Violation
+from ocserv_core.bridge.pump import Dropped, PumpOptions
 from ocserv_core.config.session import SessionConfig
-from ocserv_core.ipc.messages import AuthCookieReply, CliStats, ResumeReply, SessionInfo, Terminate, TunMtu
+from ocserv_core.ipc.messages import (
+    AuthCookieReply,
+    CliStats,
+    ResumeReply,
+    SessionInfo,
+    Terminate,
+    TunMtu,
+    UdpSocket,
+    UdpVerdict,
+)
 from ocserv_core.model import Cookie, DisconnectReason, Lease, SessionId, Traffic
 from ocserv_core.protocol.clients import ClientClass
 from ocserv_core.protocol.connect import ConnectRequest
@@ -37,7 +47,12 @@ class FakePump:
     events: list[object]
     ends: Ends
 
-    def __init__(self, session: object, tun_fd: int, page: object, *, mtu: int, watch: Sequence[int]) -> None:
+    def __init__(
+        self, session: object, tun_fd: int, page: object, *, mtu: int, watch: Sequence[int], options: PumpOptions
+    ) -> None:
+        self.mtu = mtu
+        self.options = options
+        self.dropped = Dropped()
         self.sent: list[tuple[int, bytes]] = []
         self.watched = list(watch)
         self.all_watched = [list(watch)]
@@ -251,6 +266,15 @@ def test_a_new_secmod_is_watched_and_told(stage: Stage) -> None:
     assert stage.ends.link.secmod.fileno() in stage.pump.watched
     assert stage.ends.heard(new) == [CliStats(SID, Traffic(1, 2, 3, 4), DisconnectReason.USER)]
     new.close()
+
+
+def test_without_dtls_no_datagram_is_opened(stage: Stage) -> None:
+    fd = os.memfd_create("flow")
+    stage.ends.main.send(UdpSocket(b"record", hello=False, search=3), [fd])
+    os.close(fd)
+    stage.play(MAIN, Frame(FrameType.DISCONNECT, b"\xb0"))
+    assert UdpVerdict(3, opened=False) in stage.ends.heard(stage.ends.main)
+    assert not stage.ends.link.arrivals
 
 
 def test_a_new_secmod_that_came_before_the_tunnel_is_used(stage: Stage) -> None:
