@@ -20,10 +20,12 @@ PAYLOAD = 36
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """offered: packets that were due; sent: those that the kernel took; seconds."""
+    """offered: packets that were due; sent: those that the kernel took; nowhere: those for whose network there was
+    no way or no address at the time; seconds."""
 
     offered: int
     sent: int
+    nowhere: int
     seconds: float
 
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -83,10 +84,41 @@ MEASURES: Mapping[str, Measure] = {
 
 def tunnel_mtu(line: Line) -> int:
     """The smaller MTU of the tunnel's two devices: what a packet of any direction may have."""
-    route = _ip_json(line.arena.server, "route", "get", line.tunnel.address)
-    device = next(str(entry["dev"]) for entry in route)
-    theirs = next(entry["mtu"] for entry in _ip_json(line.arena.server, "link", "show", "dev", device))
-    return min(line.tunnel.mtu, int(str(theirs)))
+    return min(line.tunnel.mtu, link(line.arena.server, server_device(line)).mtu)
+
+
+def server_device(line: Line) -> str:
+    """The tunnel's device at the server."""
+    return _ip_json(line.arena.server, list[_Route], "route", "get", line.tunnel.address)[0].dev
+
+
+class Dropped(msgspec.Struct):
+    """Packets of one direction that a device dropped."""
+
+    dropped: int
+
+
+class Statistics(msgspec.Struct):
+    """Of a device."""
+
+    rx: Dropped
+    tx: Dropped
+
+
+class Link(msgspec.Struct):
+    """What `ip` says of a device, as far as it is read."""
+
+    mtu: int
+    stats64: Statistics
+
+
+class _Route(msgspec.Struct):
+    dev: str
+
+
+def link(namespace: str, device: str) -> Link:
+    """MTU and counters of a device."""
+    return _ip_json(namespace, list[Link], "-s", "link", "show", "dev", device)[0]
 
 
 # ---- a stream
@@ -195,6 +227,9 @@ def _check_channel(line: Line, over_tcp: int, payload: int) -> None:
         raise CannotMeasure(f"{label}: {over_tcp} bytes over TCP for {payload} bytes; that is not {line.channel}")
 
 
-def _ip_json(namespace: str, *words: str) -> list[dict[str, object]]:
+_Json = TypeVar("_Json")
+
+
+def _ip_json(namespace: str, kind: type[_Json], *words: str) -> _Json:
     output = subprocess.run(["ip", "-n", namespace, "-json", *words], stdout=subprocess.PIPE, check=True, timeout=10)
-    return msgspec.json.decode(output.stdout, type=list[dict[str, object]])
+    return msgspec.json.decode(output.stdout, type=kind)

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,8 @@ class TunnelClient(Protocol):
 
     name: str
     label: str
+    reconnect: signal.Signals
+    """Tells it that its address has changed."""
 
     def missing(self) -> str:
         """Why it is not there, in one line; nothing if it is."""
@@ -80,6 +83,7 @@ class OpenConnect:
 
     name = "openconnect"
     label = "stock openconnect"
+    reconnect = signal.SIGUSR2
 
     def missing(self) -> str:
         """Nothing: what every benchmark needs is asked by the door."""
@@ -88,7 +92,8 @@ class OpenConnect:
     @contextlib.contextmanager
     def start(self, arena: Arena, server: Server, channel: Channel) -> Iterator[Tunnel]:
         """See TunnelClient."""
-        device, log = _device(server), os.path.join(arena.home, f"{server.contender.name}.client.log")
+        device = f"oc-{server.contender.name}"
+        log = os.path.join(arena.home, f"{device}.log")
         script, up = os.path.join(arena.home, "tunnel-up"), os.path.join(arena.home, f"{device}.up")
         with open(script, "w", encoding="ascii") as file:
             file.write(_SCRIPT)
@@ -112,11 +117,13 @@ class OpenConnect:
 class OwnClient:
     """The project's own client, which has the server's pump: `python -m ocserv_core.testing.client`.
 
-    It reads the password from stdin, makes the device with its address and the gateway as its peer, prints one line
-    `up DEVICE ADDRESS MTU CHANNEL CIPHER` on stdout when packets can flow, and ends at SIGTERM."""
+    It reads the password from stdin, makes the device with its address and the gateway as its peer, and prints one
+    line on stdout when packets can flow: `up DEVICE ADDRESS MTU CHANNEL CIPHER`, as in `up own-ocsc 203.0.113.35 1434
+    dtls AES-256-GCM`. It reconnects at SIGUSR2 and ends at SIGTERM."""
 
     name = "own"
     label = "own client"
+    reconnect = signal.SIGUSR2
 
     def missing(self) -> str:
         """Why it is not there, in one line; nothing if it is."""
@@ -129,11 +136,12 @@ class OwnClient:
     @contextlib.contextmanager
     def start(self, arena: Arena, server: Server, channel: Channel) -> Iterator[Tunnel]:
         """See TunnelClient."""
-        log = os.path.join(arena.home, f"{server.contender.name}.client.log")
+        device = f"own-{server.contender.name}"
+        log = os.path.join(arena.home, f"{device}.log")
         command = [
             *(sys.executable, "-m", _OWN_MODULE, "--user=u0", "--passwd-on-stdin", f"--channel={channel}"),
             *(f"--base-mtu={_base_mtu(server, channel)}", f"--servercert={server.pin}"),
-            *(f"--interface={_device(server)}", _url(server)),
+            *(f"--interface={device}", _url(server)),
         ]
         with open(log, "wb") as errors, _running(inside(arena.client, *command), subprocess.PIPE, errors) as process:
             assert process.stdout is not None
@@ -221,10 +229,6 @@ def _line(descriptor: int) -> str:
 def _text(path: str) -> str:
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
-
-
-def _device(server: Server) -> str:
-    return f"c-{server.contender.name}"
 
 
 def _base_mtu(server: Server, channel: Channel) -> int:

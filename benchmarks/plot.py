@@ -50,9 +50,10 @@ PANELS = (
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A row of a panel: its name, and by wire what was measured."""
+    """A row of a panel: its name, whose it is, and by wire what was measured."""
 
     label: str
+    client: str
     rows: Mapping[str, Row]
 
 
@@ -77,10 +78,10 @@ def draw(reports: Sequence[Report]) -> str:
 def bars_of(panel: Panel, reports: Sequence[Report]) -> list[Bars]:
     """The panel's rows: the stock client first. Cells that nobody measured are left out."""
     found = []
-    for key, label in _cells(panel):
+    for key, label, client in _cells(panel):
         rows = {report.wire: row for report in reports for row in report.rows if row.key == key}
         if rows:
-            found.append(Bars(label, rows))
+            found.append(Bars(label, client, rows))
     return found
 
 
@@ -91,15 +92,15 @@ def ceiling(value: float) -> tuple[float, float]:
     return step * math.ceil(round(value / step, 6)), step
 
 
-def _cells(panel: Panel) -> Iterator[tuple[str, str]]:
-    """The keys of a panel's figures, and the names of their rows."""
+def _cells(panel: Panel) -> Iterator[tuple[str, str, str]]:
+    """The keys of a panel's figures, the names of their rows, and the client."""
     for client, name in CLIENT_LABELS.items():
         if panel.name == "idle_ping":
             for channel in ("dtls", "tls"):
-                yield f"{channel}.{client}.idle_ping", f"{channel.upper()}, {name}"
+                yield f"{channel}.{client}.idle_ping", f"{channel.upper()}, {name}", client
         else:
             for channel, direction in CELLS:
-                yield f"{channel}.{client}.{direction}.{panel.name}", f"{channel.upper()} {direction}, {name}"
+                yield f"{channel}.{client}.{direction}.{panel.name}", f"{channel.upper()} {direction}, {name}", client
 
 
 # ---- drawing
@@ -143,7 +144,9 @@ def _draw_head(picture: Picture, title: str, reports: Sequence[Report]) -> None:
     picture.line((x + 4, y - 12), (x + 4, y + 4), _GOAL, 3)
     x = _legend(picture, x + 14, y, "to reach")
     picture.line((x + 4, y - 12), (x + 4, y + 4), _ONE, 1, "4 3")
-    _legend(picture, x + 14, y, "1 = Debian's ocserv")
+    x = _legend(picture, x + 14, y, "1 = Debian's ocserv")
+    picture.text(x, y, "1.23", colour=_GOAL, size=9)
+    _legend(picture, x + 30, y, "not reached")
 
 
 _WIRES: Mapping[str, str] = {"veth": "wire: veth as it is", "plain wire": "wire: veth without offloads"}
@@ -152,7 +155,7 @@ _WIRES: Mapping[str, str] = {"veth": "wire: veth as it is", "plain wire": "wire:
 def _legend(picture: Picture, x: float, y: float, words: str) -> float:
     """Where the next entry begins."""
     picture.text(x, y, words)
-    return x + 6.6 * len(words) + 22
+    return x + 6.1 * len(words) + 22
 
 
 def _draw_panel(picture: Picture, frame: _Frame, panel: Panel, bars: Sequence[Bars]) -> None:
@@ -165,8 +168,13 @@ def _draw_panel(picture: Picture, frame: _Frame, panel: Panel, bars: Sequence[Ba
         x = _place(frame, number * step, end)
         picture.line((x, frame.y + _HEAD - 4), (x, bottom), _GRID)
         picture.text(x, bottom + 14, f"{number * step:g}", anchor="middle", size=10, colour=_FAINT)
-    picture.text(frame.left + frame.length / 2, bottom + 28, "ratio", anchor="middle", size=10, colour=_FAINT)
+    picture.text(
+        frame.left + frame.length / 2, bottom + 28, "ratio to Debian's ocserv", anchor="middle", size=10, colour=_FAINT
+    )
     for number, each in enumerate(bars):
+        if number and each.client != bars[number - 1].client:
+            y = frame.y + _HEAD + number * frame.row - 0.5
+            picture.line((frame.x, y), (frame.left + frame.length, y), _GRID)
         _draw_row(picture, frame, frame.y + _HEAD + number * frame.row, end, each)
     one = _place(frame, 1.0, end)
     picture.line((one, frame.y + _HEAD - 4), (one, bottom), _ONE, 1, "4 3")
@@ -193,6 +201,8 @@ def _draw_bar(picture: Picture, frame: _Frame, y: float, end: float, row: Row, c
     picture.rectangle(frame.left, y + 0.5, x - frame.left, _BAR - 1, colour, hint)
     low, high = (_place(frame, value, end) for value in row.ratio_spread)
     picture.line((low, y + _BAR / 2), (high, y + _BAR / 2), _INK, 1.2)
+    for x in (low, high):
+        picture.line((x, y + 3), (x, y + _BAR - 3), _INK, 1.2)
     words = f"{row.ratio:.2f} ({_short(row.ours)} : {_short(row.theirs)})"
     picture.text(numbers, y + 8.5, words, size=9, colour=_GOAL if row.reached is False else _INK)
 

@@ -51,6 +51,21 @@ class _Report(msgspec.Struct):
     end: _End
 
 
+class UdpSum(msgspec.Struct, frozen=True):
+    """Of a UDP stream: datagrams sent, and those that the receiver missed."""
+
+    packets: int
+    lost_packets: int
+
+
+class _UdpEnd(msgspec.Struct):
+    sum: UdpSum
+
+
+class _UdpReport(msgspec.Struct):
+    end: _UdpEnd
+
+
 class _Failure(msgspec.Struct):
     error: str
 
@@ -59,16 +74,23 @@ def parse_iperf(output: bytes) -> Received:
     """Of `iperf3 --client --json` with TCP. Raises RuntimeError with iperf3's own words if it failed."""
     try:
         return msgspec.json.decode(output, type=_Report).end.sum_received
-    except msgspec.ValidationError:
-        raise RuntimeError(f"iperf3: {iperf_failure(output) or 'no result'}") from None
+    except msgspec.DecodeError:
+        raise RuntimeError(f"iperf3: {_complaint(output)}") from None
 
 
-def iperf_failure(output: bytes) -> str:
-    """Why a run of iperf3 failed, or nothing."""
+def parse_iperf_udp(output: bytes) -> UdpSum:
+    """The same with UDP."""
+    try:
+        return msgspec.json.decode(output, type=_UdpReport).end.sum
+    except msgspec.DecodeError:
+        raise RuntimeError(f"iperf3: {_complaint(output)}") from None
+
+
+def _complaint(output: bytes) -> str:
     try:
         return msgspec.json.decode(output, type=_Failure).error
-    except msgspec.DecodeError as problem:
-        return "" if isinstance(problem, msgspec.ValidationError) else "no JSON"
+    except msgspec.DecodeError:
+        return "no result"
 
 
 def parse_ping(output: str) -> list[float]:
@@ -76,11 +98,17 @@ def parse_ping(output: str) -> list[float]:
     return [float(text) for text in _TIME.findall(output)]
 
 
+def parse_snmp(text: str, protocol: str) -> dict[str, int]:
+    """The counters of one protocol in /proc/net/snmp, by their names."""
+    lines = [line.split()[1:] for line in text.splitlines() if line.startswith(f"{protocol}: ")]
+    return dict(zip(lines[0], map(int, lines[1]), strict=True)) if len(lines) == 2 else {}
+
+
 @contextlib.contextmanager
 def iperf_server(namespace: str, address: str, port: int = 5201) -> Iterator[None]:
     """An iperf3 that serves one client and is there when the context begins."""
     command = inside(namespace, "iperf3", "--server", "--one-off", "--bind", address, "--port", str(port))
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await_listener(namespace, port, server)
         yield

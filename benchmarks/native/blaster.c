@@ -71,19 +71,26 @@ static void prepare(size_t size)
     }
 }
 
-/* Up to `count` packets numbered from `first`: how many the kernel took. */
+enum { NOWHERE = -1 };
+
+/* Up to BATCH packets numbered from `first`: how many the kernel took, or NOWHERE when their network is away. */
 static int64_t send_some(int fd, uint64_t first, int64_t count)
 {
-    if (count > BATCH)
-        count = BATCH;
     for (int i = 0; i < count; i++) {
         uint64_t number = htobe64(first + (uint64_t)i);
         memcpy(batch.payload[i], &number, sizeof number);
     }
     int took = sendmmsg(fd, batch.messages, (unsigned)count, MSG_DONTWAIT);
-    if (took < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EPERM && errno != ECONNREFUSED)
-        die("sendmmsg");
-    return took < 0 ? 0 : took;
+    if (took >= 0)
+        return took;
+    switch (errno) {
+    case EAGAIN: case ENOBUFS: case ECONNREFUSED:
+        return 0;
+    case ENETUNREACH: case EHOSTUNREACH: case ENETDOWN: case EINVAL: /* EINVAL: its own address is away */
+        return NOWHERE;
+    }
+    die("sendmmsg");
+    return 0;
 }
 
 static int send_all(char **argument)
@@ -97,8 +104,8 @@ static int send_all(char **argument)
     prctl(PR_SET_TIMERSLACK, 1000);
     prepare((size_t)size);
 
-    /* What the kernel does not take at once was offered all the same: the number of `sent` is that of the taken. */
-    int64_t begin = now(), end = begin + length, offered = 0, sent = 0;
+    /* What the kernel does not take at once was offered all the same: `sent` are the taken. */
+    int64_t begin = now(), end = begin + length, offered = 0, sent = 0, nowhere = 0;
     for (int64_t next = begin; next < end; next += STEP) {
         sleep_until(next);
         int64_t due = (int64_t)((double)(next + STEP - begin) * rate / (double)SECOND);
@@ -106,11 +113,14 @@ static int send_all(char **argument)
             int64_t want = due - offered > BATCH ? BATCH : due - offered;
             int64_t took = send_some(fd, (uint64_t)sent, want);
             offered += want;
-            sent += took;
+            if (took == NOWHERE)
+                nowhere += want;
+            else
+                sent += took;
         }
     }
-    printf("{\"offered\": %lld, \"sent\": %lld, \"seconds\": %.6f}\n", (long long)offered, (long long)sent,
-           (double)(now() - begin) / (double)SECOND);
+    printf("{\"offered\": %lld, \"sent\": %lld, \"nowhere\": %lld, \"seconds\": %.6f}\n", (long long)offered,
+           (long long)sent, (long long)nowhere, (double)(now() - begin) / (double)SECOND);
     return 0;
 }
 
