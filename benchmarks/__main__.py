@@ -13,23 +13,22 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from . import loads, throughput
+from . import loads
 from .arena import Arena, open_arena
-from .report import Report, Round, machine, summarize, table
+from .report import Report, Round, describe, machine, summarize, table
 from .servers import OURS, THEIRS, Server, serve, write_common_files
-from .sizes import FULL, QUICK, Sizes
+from .sizes import FULL, QUICK, Sizes, add_sizes, chosen_sizes
 
 Measure = Callable[[Arena, Server, Sizes], dict[str, float]]
 
 MEASURES: Mapping[str, Measure] = {
     "form": loads.measure_forms,
-    "tls": throughput.measure,
     "login": loads.measure_logins,
     "connect": loads.measure_connects,
     "idle": loads.measure_idle,
 }
 
-_NEEDED = ("ip", "ss", "openconnect", "iperf3", THEIRS.command[0], OURS.command[0])
+_NEEDED = ("ip", "ss", THEIRS.command[0], OURS.command[0])
 
 
 def main() -> int:
@@ -42,13 +41,13 @@ def main() -> int:
     # The contexts below end everything; they must be left in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
-    sizes = _sizes(arguments)
+    sizes = chosen_sizes(arguments, QUICK if arguments.quick else FULL)
     described = machine()
     with tempfile.TemporaryDirectory(prefix="ocserv-benchmark-") as home, open_arena(home) as arena:
         write_common_files(home)
         rounds = run(arena, sizes, arguments.only or list(MEASURES))
     report = Report(described, dataclasses.asdict(sizes), summarize(rounds, OURS.name, THEIRS.name), rounds)
-    print(", ".join(f"{name}: {value}" for name, value in described.items()))
+    print(describe(report))
     print(table(report.rows))
     if arguments.json:
         with open(arguments.json, "wb") as file:
@@ -80,17 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", metavar="NAME", action="append", choices=MEASURES, help=f"one of {', '.join(MEASURES)}"
     )
-    for field in dataclasses.fields(Sizes):
-        option = "--" + field.name.replace("_", "-")
-        kind = float if field.name == "idle_seconds" else int
-        parser.add_argument(option, type=kind, metavar="N", help=f"{getattr(FULL, field.name)} in a full run")
+    add_sizes(parser, FULL)
     return parser
-
-
-def _sizes(arguments: argparse.Namespace) -> Sizes:
-    base = QUICK if arguments.quick else FULL
-    given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Sizes)}
-    return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
 def _progress(text: str) -> None:

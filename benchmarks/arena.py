@@ -40,6 +40,15 @@ def open_arena(home: str) -> Iterator[Arena]:
         yield arena
 
 
+def make_wire_plain(arena: Arena) -> None:
+    """Let both ends of the wire behave as a simple network card: what is sent is cut into packets before it leaves.
+
+    A veth hands over whole trains of segments otherwise, which no wire does. What arrives may still be gathered."""
+    for namespace in (arena.server, arena.client):
+        options = ("gro", "on", "tso", "off", "tx-udp-segmentation", "off")
+        subprocess.run(inside(namespace, "ethtool", "-K", "wire", *options), check=True, timeout=10)
+
+
 def inside(namespace: str, *command: str) -> list[str]:
     """The command line that runs `command` in a namespace. `ip` becomes the command: same process id."""
     return ["ip", "netns", "exec", namespace, *command]

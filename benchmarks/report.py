@@ -16,15 +16,16 @@ Round = dict[str, dict[str, float]]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One figure. ratio: ours to theirs, of each round; None where theirs is 0 or was not measured."""
+    """One figure. ours, theirs: None where a server could not be measured; ratio: ours to theirs, of each round; None
+    where one of them is not there, or theirs is 0."""
 
     key: str
     label: str
     unit: str
-    ours: float
-    theirs: float
-    ours_spread: tuple[float, float]
-    theirs_spread: tuple[float, float]
+    ours: float | None
+    theirs: float | None
+    ours_spread: tuple[float, float] | None
+    theirs_spread: tuple[float, float] | None
     ratio: float | None
     ratio_spread: tuple[float, float] | None
     goal: str = ""
@@ -32,40 +33,57 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything of a run."""
+    """Everything of a run. wire: what lay between the namespaces; failures: what could not be measured, a line each."""
 
     machine: dict[str, str]
     sizes: dict[str, float]
     rows: list[Row]
     rounds: list[Round]
+    wire: str = "veth"
+    failures: list[str] = []
 
 
 def summarize(rounds: Sequence[Round], ours: str, theirs: str) -> list[Row]:
-    """A row for every figure that was measured."""
-    measured = [figure for figure in FIGURES if all(figure.key in each[ours] for each in rounds)]
-    return [
-        _row(figure, [(each[ours][figure.key], each[theirs][figure.key]) for each in rounds]) for figure in measured
-    ]
+    """A row for every figure that was measured, at one server at least. A round that lacks it is left out."""
+    keys = {key for each in rounds for figures in each.values() for key in figures}
+    return [_row(figure, rounds, ours, theirs) for figure in FIGURES if figure.key in keys]
 
 
-def _row(figure: Figure, pairs: list[tuple[float, float]]) -> Row:
-    ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    ratios = [mine / other for mine, other in pairs if other]
-    ratio = median(ratios) if ratios else None
+def _row(figure: Figure, rounds: Sequence[Round], ours: str, theirs: str) -> Row:
+    key = figure.key
+    mine = [each[ours][key] for each in rounds if key in each[ours]]
+    other = [each[theirs][key] for each in rounds if key in each[theirs]]
+    pairs = [(each[ours][key], each[theirs][key]) for each in rounds if key in each[ours] and key in each[theirs]]
+    ratios = [one / another for one, another in pairs if another]
+    ratio, value = _median(ratios), _median(mine)
     goal = figure.goal
     return Row(
-        key=figure.key,
+        key=key,
         label=figure.label,
         unit=figure.unit,
-        ours=median(ours),
-        theirs=median(theirs),
-        ours_spread=(min(ours), max(ours)),
-        theirs_spread=(min(theirs), max(theirs)),
+        ours=value,
+        theirs=_median(other),
+        ours_spread=_spread(mine),
+        theirs_spread=_spread(other),
         ratio=ratio,
-        ratio_spread=(min(ratios), max(ratios)) if ratios else None,
+        ratio_spread=_spread(ratios),
         goal=str(goal) if goal else "",
-        reached=goal.reached(ratio if ratio is not None else float("nan"), median(ours)) if goal else None,
+        reached=goal.reached(ratio, value) if goal else None,
     )
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float] | None:
+    return (min(values), max(values)) if values else None
+
+
+def describe(report: Report) -> str:
+    """One line: the machine, the sizes, the wire; then a line for each thing that could not be measured."""
+    words = report.machine | {"rounds": f"{report.sizes['rounds']:g}", "wire": report.wire}
+    return "\n".join([", ".join(f"{name}: {value}" for name, value in words.items()), *report.failures])
 
 
 def machine() -> dict[str, str]:
@@ -105,5 +123,7 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

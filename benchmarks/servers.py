@@ -55,6 +55,12 @@ ipv4-network = {network}.0/24
 route = {network}.0/24
 """
 
+WITH_DTLS = """\
+udp-port = {port}
+compression = false
+"""
+"""Further lines for the measures of the data plane."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -112,11 +118,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(arena: Arena, contender: Contender) -> Iterator[Server]:
-    """Run one, and end it."""
+def serve(arena: Arena, contender: Contender, further: str = "") -> Iterator[Server]:
+    """Run one, and end it. further: lines of configuration beside CONFIG."""
     config = os.path.join(arena.home, f"{contender.name}.conf")
     with open(config, "w", encoding="ascii") as file:
-        file.write(CONFIG.format(home=arena.home, name=contender.name, port=contender.port, network=contender.network))
+        words = {"name": contender.name, "port": contender.port, "network": contender.network}
+        file.write((CONFIG + further).format(home=arena.home, **words))
     with open(os.path.join(arena.home, f"{contender.name}.log"), "wb") as log:
         process = subprocess.Popen(
             inside(arena.server, *contender.command, "--foreground", "--config", config),

@@ -1,16 +1,18 @@
-"""How much of everything is done. Chosen by __main__.py; the measures only read it."""
+"""How much of everything is done. Chosen by the doors; the measures only read it."""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """One run. Seconds, counts, bytes."""
+    """One run of the connection measures. Seconds, counts, bytes."""
 
     rounds: int
-    iperf_seconds: int
     logins: int
     connects: int
     parallel: int
@@ -22,7 +24,6 @@ class Sizes:
 
 FULL = Sizes(
     rounds=3,
-    iperf_seconds=6,
     logins=200,
     connects=200,
     parallel=4,
@@ -34,7 +35,6 @@ FULL = Sizes(
 
 QUICK = Sizes(
     rounds=1,
-    iperf_seconds=2,
     logins=20,
     connects=20,
     parallel=4,
@@ -44,3 +44,36 @@ QUICK = Sizes(
     idle_seconds=3.0,
 )
 """Shows that everything works; its figures mean little."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSizes:
+    """One run of the data-plane measures. Seconds; packet_rate: packets a second below saturation; packet_limit: the
+    most that is offered."""
+
+    rounds: int
+    seconds: int
+    idle_pings: int
+    packet_seconds: float
+    packet_rate: int
+    packet_limit: int
+
+
+DATA_FULL = DataSizes(rounds=5, seconds=6, idle_pings=65, packet_seconds=3.0, packet_rate=40_000, packet_limit=400_000)
+DATA_QUICK = DataSizes(rounds=1, seconds=2, idle_pings=25, packet_seconds=1.0, packet_rate=40_000, packet_limit=400_000)
+
+AnySizes = TypeVar("AnySizes", Sizes, DataSizes)
+
+
+def add_sizes(parser: argparse.ArgumentParser, full: AnySizes) -> None:
+    """An option for each of the fields."""
+    for field in dataclasses.fields(full):
+        value = getattr(full, field.name)
+        option = "--" + field.name.replace("_", "-")
+        parser.add_argument(option, type=type(value), metavar="N", help=f"{value} in a full run")
+
+
+def chosen_sizes(arguments: argparse.Namespace, base: AnySizes) -> AnySizes:
+    """`base`, with what was given on the command line."""
+    given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(base)}
+    return dataclasses.replace(base, **{name: value for name, value in given.items() if value is not None})
