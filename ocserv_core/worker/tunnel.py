@@ -125,8 +125,9 @@ class Tunnel:
         return end.reason
 
     def _serve(self) -> End:
-        # What main said while it was asked for the tunnel: poll does not tell of it any more.
-        self._hear_main()
+        if self._link.main.waiting or self._link.arrivals:
+            # What main said while it was asked for the tunnel: poll does not tell of it any more.
+            self._hear_main()
         while True:
             event = self._pump.run(self._next_deadline())
             end = self._ON_EVENT[type(event)](self, event)
@@ -134,8 +135,8 @@ class Tunnel:
                 return end
 
     def _next_deadline(self) -> float:
-        others = (self._dtls, self._latency)
-        return min(self._liveness.next_deadline(), *(each.next_deadline() for each in others if each is not None))
+        timers = (self._liveness, self._dtls, self._latency)
+        return min(timer.next_deadline() for timer in timers if timer is not None)
 
     # ---- what the pump comes back with
 
