@@ -1,6 +1,7 @@
 """The bridge between client and TUN: TLS by GnuTLS, and the pump that moves packets. One kind of I/O, no policy.
 
-tls.py        one TLS connection as a worker sees it: handshake, HTTP bytes, names in the client's certificate
+tls.py        TLS as a worker sees it: the handshake, names in the client's certificate
+stream.py     … and what both ends of a connection have: bytes of HTTP, time limits
 handshake.py  what one handshake decides: vhost, resumption, the client's certificate
 context.py    what all connections share: credentials and priorities by vhost, loaded once before the fork
 callbacks.py  how GnuTLS's questions reach Python: signatures, ClientHello, resumption, verification

@@ -23,7 +23,7 @@ from ._native import ffi, lib
 from .dtls import DtlsSession
 from .errors import TlsError, TlsTimeout, text_of
 from .events import PumpEvent, event_of
-from .tls import TlsSession
+from .stream import TlsStream
 
 if TYPE_CHECKING:
     from ._native import CData
@@ -113,7 +113,7 @@ class Pump:
 
     def __init__(
         self,
-        session: TlsSession,
+        session: TlsStream,
         tun_fd: int,
         counters: mmap.mmap | memoryview,
         *,
@@ -170,7 +170,7 @@ class Pump:
     @property
     def can_rekey(self) -> bool:
         """Whether rekey() can be used: TLS 1.3."""
-        return self._session.info.version == "TLS1.3"
+        return self._session.version == "TLS1.3"
 
     def rekey(self) -> None:
         """New keys for both directions: KeyUpdate with update_requested. TlsError under TLS 1.2."""

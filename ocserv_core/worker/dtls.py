@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from ..bridge.dtls import EXPORTER_LABEL, PSK_SIZE, DtlsFailed, DtlsSession, Legacy, Psk
 from ..bridge.events import DtlsClosed, Frame, Handshake, Hello, TooBig
 from ..bridge.pump import Pump
-from ..bridge.tls import TlsSession
+from ..bridge.stream import TlsStream
 from ..protocol.connect import ConnectRequest
 from ..protocol.cstp import FrameType
 from ..protocol.dtls import DtlsPlan, LegacyPlan
@@ -58,7 +58,7 @@ class DtlsTerms:
         return Legacy(self.plan.priorities, *words, master_secret=self.secret, session_id=self.session_id)
 
 
-def dtls_secret(plan: DtlsPlan, session: TlsSession, request: ConnectRequest) -> bytes:
+def dtls_secret(plan: DtlsPlan, session: TlsStream, request: ConnectRequest) -> bytes:
     """The key that both sides have: of this TLS connection, or the client's own word. Before a pump has taken the
     TLS session over."""
     if not isinstance(plan, LegacyPlan):
