@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ._native import ffi, lib
 from .errors import TlsError, text_of
+from .stream import description_of
 
 EXPORTER_LABEL = b"EXPORTER-openconnect-psk"
 PSK_SIZE = 32
@@ -110,11 +111,7 @@ class DtlsSession:
     @property
     def ciphersuite(self) -> str:
         """GnuTLS's description, as occtl shows it."""
-        text = lib.gnutls_session_get_desc(self.native.session)
-        try:
-            return ffi.string(text).decode("ascii", "replace") if text else ""
-        finally:
-            lib.oc_free(text)
+        return description_of(self.native.session)
 
     def bye(self) -> None:
         """Send close_notify."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ._native import ffi, lib
 from .errors import TlsError, TlsTimeout, error_of
+
+if TYPE_CHECKING:
+    from ._native import CData
 
 RECORD_MAX = 16384
 """Bytes of one record's content."""
@@ -37,6 +41,11 @@ class TlsStream:
     def version(self) -> str:
         """ "TLS1.2" or "TLS1.3", once hands are shaken."""
         return ffi.string(lib.gnutls_protocol_get_name(lib.gnutls_protocol_get_version(self.native))).decode()
+
+    @property
+    def ciphersuite(self) -> str:
+        """GnuTLS's description of what was agreed upon, as occtl shows it."""
+        return description_of(self.native)
 
     @property
     def pending(self) -> int:
@@ -110,3 +119,12 @@ class TlsStream:
 
     def _error(self, code: int) -> TlsError:
         return error_of(code, lib.gnutls_alert_get(self.native))
+
+
+def description_of(session: CData) -> str:
+    """A GnuTLS session's version, key exchange and cipher, in GnuTLS's words."""
+    text = lib.gnutls_session_get_desc(session)
+    try:
+        return ffi.string(text).decode("utf-8", "replace") if text else ""
+    finally:
+        lib.oc_free(text)

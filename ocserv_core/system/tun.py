@@ -75,9 +75,14 @@ def open_tun(prefix: str) -> Tun:
     name = f"{prefix}%d".encode()
     if len(name) + 2 > _NAME_MAX or "%" in prefix or "/" in prefix:
         raise SystemFailure(f"device = {prefix}: not the beginning of an interface name (11 letters at most)")
-    device = _make(name, _IFF_VNET_HDR) or _make(name, 0)
+    return open_tun_named(name.decode())
+
+
+def open_tun_named(name: str) -> Tun:
+    """Make a device of this name, in which %d stands for a number. Raises SystemFailure."""
+    device = _make(name.encode(), _IFF_VNET_HDR) or _make(name.encode(), 0)
     if device is None:
-        raise SystemFailure(f"cannot make a TUN device {prefix}*: {os.strerror(errno.EINVAL)}")
+        raise SystemFailure(f"cannot make a TUN device {name}: {os.strerror(errno.EINVAL)}")
     return device
 
 

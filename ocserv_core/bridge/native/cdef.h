@@ -12,6 +12,7 @@ typedef struct { unsigned char *data; unsigned int size; } gnutls_datum_t;
 typedef struct { gnutls_pubkey_t pubkey; gnutls_datum_t cert; ...; } gnutls_pcert_st;
 
 #define GNUTLS_SERVER ...
+#define GNUTLS_CLIENT ...
 #define GNUTLS_NO_SIGNAL ...
 #define GNUTLS_CRD_CERTIFICATE ...
 #define GNUTLS_CERT_IGNORE ...
@@ -146,6 +147,10 @@ int gnutls_dh_params_import_pkcs3(gnutls_dh_params_t params, const gnutls_datum_
 int gnutls_pcert_list_import_x509_raw(gnutls_pcert_st *list, unsigned int *count, const gnutls_datum_t *data,
                                       int format, unsigned int flags);
 void gnutls_pcert_deinit(gnutls_pcert_st *certificate);
+int gnutls_pubkey_init(gnutls_pubkey_t *key);
+void gnutls_pubkey_deinit(gnutls_pubkey_t key);
+int gnutls_pubkey_import_x509(gnutls_pubkey_t key, gnutls_x509_crt_t certificate, unsigned int flags);
+int gnutls_pubkey_export2(gnutls_pubkey_t key, int format, gnutls_datum_t *out);
 int gnutls_pubkey_get_pk_algorithm(gnutls_pubkey_t key, unsigned int *bits);
 const char *gnutls_pk_algorithm_get_name(int algorithm);
 int gnutls_privkey_init(gnutls_privkey_t *key);
