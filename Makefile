@@ -8,7 +8,7 @@ BUILT_FROM := pyproject.toml setup.py tools/setup $(wildcard plugins/*/pyproject
 JOBS ?= auto
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup setup-tests run test lint types fuzz soak bench clean
+.PHONY: help setup setup-tests run test lint types fuzz soak bench bench-data clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -54,6 +54,9 @@ soak: setup-tests
 bench: setup-tests
 	@if [ -f benchmarks/__main__.py ]; then $(PYTHON_) -m benchmarks $(ARGS); \
 	else echo "no benchmarks in this version"; fi
+
+bench-data: setup-tests
+	@$(PYTHON_) -m benchmarks.dataplane run $(ARGS)
 
 # ./run is left: it holds a key and a configuration that may have been gone on from.
 clean:

@@ -1,17 +1,37 @@
 """This server and Debian's `ocserv` side by side: the same configuration, the same clients, in turns.
 
-`python -m benchmarks` (or `make bench`) makes two network namespaces, starts both servers in one of them, lets the
-clients run in the other, and prints a table of ratios. Needs root, /dev/net/tun, ocserv, openconnect and iperf3.
+Three programs: `python -m benchmarks` (or `make bench`) for connections and logins, `python -m benchmarks.dataplane`
+(`make bench-data`) for what a tunnel carries, `python -m benchmarks.soak` (`make soak`) for what survives. Each makes
+two network namespaces, starts servers in one of them, lets clients run in the other, and removes it all. They need
+root and /dev/net/tun; docs/benchmarks.md, docs/performance.md and docs/testing.md tell more.
 
-    __main__.py    the door: options, the rounds, text and JSON
-    sizes.py       how much of everything: a full run, a quick one
-    arena.py       the namespaces and the wire between them; made and removed here
-    servers.py     the two servers: one configuration, start, end
-    accounting.py  CPU of a tree of processes (those that ended too), of the machine; PSS
-    throughput.py  a stock openconnect and iperf3: CPU for each gigabyte, both directions
-    loads.py       logins, full connects, first forms, idle clients: starts load.py in the clients' namespace
-    load.py        the clients of loads.py, a process of its own: prints what it saw as JSON
-    client.py      one client in plain Python: TLS, forms, CONNECT, frames
-    figures.py     what is measured, in which unit, what is to be reached: one table
-    report.py      medians, ratios and spread, as text and as JSON
+For all
+    arena.py        the namespaces and the wire between them; made and removed here
+    servers.py      the two servers: one configuration, start, end
+    sizes.py        how much of everything: a full run, a quick one
+    accounting.py   CPU of a tree of processes (those that ended too), of the machine; PSS
+    figures.py      what is measured, in which unit, what is to be reached: one table
+    report.py       medians, ratios and spread, as text and as JSON
+
+Connections
+    __main__.py     the door: options, the rounds, text and JSON
+    loads.py        logins, full connects, first forms, idle clients: starts load.py in the clients' namespace
+    load.py         the clients of loads.py, a process of its own: prints what it saw as JSON
+    client.py       one client in plain Python: TLS, forms, CONNECT, frames
+
+The data plane
+    dataplane.py    the door: the matrix, and what is made of saved results
+    clients.py      who holds the tunnel: openconnect or the project's own client, over DTLS or TLS
+    cells.py        the measures of one tunnel: streams, pings, small packets
+    traffic.py      iperf3 and ping, and what they print
+    blaster.py      numbered UDP packets; native/blaster.c sends and counts them
+    document.py     tables into a document
+    plot.py         the picture of the results
+    svg.py          rectangles, lines and words
+
+The soak
+    soak.py         the door, the cycles, what is a failure
+    disturb.py      loss, reordering, roaming
+    memory.py       who grows
+    soak_report.py  what came of it, in words
 """

@@ -30,7 +30,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """received: duplicates included; late: with a lower number than one before; longest_gap: seconds without any."""
+    """received: duplicates included; late: with a lower number than one before; longest_gap: seconds without any,
+    that before the end included."""
 
     received: int
     duplicates: int

@@ -30,6 +30,9 @@ LADDER = 1.5
 SATURATED = 0.8
 """A step of which less arrives is the last one: the C server's TLS channel collapses when far more is offered."""
 
+TOLERATED_LOSS = 10.0
+"""Percent. A rate that loses more is not below saturation, and its CPU for each delivered packet says nothing."""
+
 _FOREIGN_SHARE = 0.05
 _REST = 0.5
 _SETTLING_PINGS = 5
@@ -172,13 +175,11 @@ def _below_saturation(line: Line, sizes: DataSizes, direction: str) -> dict[str,
     if not found.delivered:
         raise CannotMeasure(f"{line.server.contender.label}: no small packet arrives over {line.channel}")
     _check_channel(line, tcp_bytes(line) - carried, found.delivered * 64)
+    lost = {"packet_loss": 100 * (1 - found.delivered / found.sent.offered)}
+    if lost["packet_loss"] > TOLERATED_LOSS:
+        return lost
     used = [1e6 * (late - early) / found.delivered for early, late in zip(before, after, strict=True)]
-    return {
-        "packet_cpu": used[0],
-        "packet_client_cpu": used[1],
-        "packet_machine_cpu": used[2],
-        "packet_loss": 100 * (1 - found.delivered / found.sent.offered),
-    }
+    return {"packet_cpu": used[0], "packet_client_cpu": used[1], "packet_machine_cpu": used[2], **lost}
 
 
 def _saturation(line: Line, sizes: DataSizes, direction: str) -> dict[str, float]:

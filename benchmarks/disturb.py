@@ -44,9 +44,10 @@ table ip soak_reorder {{
 _SLOW_QUEUE = (
     "qdisc add dev wire root handle 1: htb default 1",
     "class add dev wire parent 1: classid 1:1 htb rate 10gbit quantum 60000",
-    "class add dev wire parent 1: classid 1:2 htb rate 8mbit ceil 8mbit burst 1600 cburst 1600 quantum 1600",
+    "class add dev wire parent 1: classid 1:2 htb rate 2mbit ceil 2mbit burst 100 cburst 100 quantum 1600",
 )
-"""A packet of 1500 bytes takes 1.5 ms there; of three in a row the last is late by two of them."""
+"""A packet of 1250 bytes takes 5 ms there: of three in a row the last is late by ten. At the rates of a soak fewer
+packets overtake it than a replay window of 64 holds."""
 
 _NAT_RULES = """
 table ip soak_nat
@@ -58,11 +59,12 @@ table ip soak_nat {{
   }}
   chain arrivals {{
     type filter hook prerouting priority -200;
-    udp sport {port} ip daddr {seen} ip daddr set {home}
+    udp sport {port} ip daddr != {seen} drop
+    udp sport {port} ip daddr set {home}
   }}
 }}
 """
-"""A NAT without state, so that the change of its address is one transaction."""
+"""A NAT without state, so that the change of its address is one transaction. What comes to an earlier one is lost."""
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ ALLOWED_SHARE = 0.05
 ALLOWED_BYTES = 256 * 1024
 """Growth over the judged time: PSS moves by itself whenever the number of those who share a page changes."""
 
-_FEWEST = 6
+_SHORTEST = 300.0
+"""Seconds below which nothing is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Sample:
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """Of a role. mean, most: bytes; slope: bytes an hour; grown: bytes that the slope makes of `seconds`; None with
-    too few samples."""
+    """Of a role. mean, most: bytes; slope: bytes an hour; grown: bytes that the slope makes of `seconds`; None when
+    too short."""
 
     role: str
     samples: int
@@ -110,7 +111,7 @@ def _growth(role: str, samples: Sequence[Sample]) -> Growth:
     for sample in judged:
         lives[sample.pid].append(sample)
     seconds = sum(max(s.age for s in life) - min(s.age for s in life) for life in lives.values())
-    slope = _slope(list(lives.values())) if len(judged) >= _FEWEST else None
+    slope = _slope(list(lives.values())) if seconds >= _SHORTEST else None
     return Growth(role, len(samples), sum(sizes) / len(sizes), max(sizes), seconds, slope)
 
 

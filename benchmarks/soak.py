@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace, clients: Sequence[TunnelClient]) -> Summa
             for client in clients
         ]
         sampler = stack.enter_context(Sampler(server))
-        soak = Soak(arena, server, lines)
+        soak = Soak(arena, server, lines, rebind=arguments.rebind and arguments.channel == "dtls")
         soak.run(arguments.minutes * 60)
     memory = judge(sampler.samples)
     failures = soak.failures + [f"{growth.role} grows" for growth in memory if growth.grows]
@@ -125,10 +125,13 @@ def run(arguments: argparse.Namespace, clients: Sequence[TunnelClient]) -> Summa
 class Soak:
     """The cycles. The clients take turns."""
 
-    def __init__(self, arena: Arena, server: Server, lines: Sequence[tuple[TunnelClient, Line]]) -> None:
+    def __init__(
+        self, arena: Arena, server: Server, lines: Sequence[tuple[TunnelClient, Line]], *, rebind: bool
+    ) -> None:
         self.flows: list[Flow] = []
         self.failures: list[str] = []
         self._arena, self._server, self._lines = arena, server, lines
+        self._rebind = rebind
         self._roaming = Roaming(arena, server.contender.port)
 
     def run(self, seconds: float) -> None:
@@ -147,7 +150,7 @@ class Soak:
 
     def _roam(self, cycle: int, client: TunnelClient, line: Line) -> bool:
         """Numbered packets while the client roams. False when the tunnel stays dead."""
-        away = line.channel == "tls" or cycle % REPLACE_EVERY == REPLACE_EVERY - 1
+        away = not self._rebind or cycle % REPLACE_EVERY == REPLACE_EVERY - 1
         name, limit = ("replace", REPLACE_GAP) if away else ("rebind", REBIND_GAP)
         with _probes(line, ROAM_SECONDS) as probes:
             time.sleep(1.0)
@@ -272,6 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("minutes", nargs="?", type=float, default=30.0, help="30 unless given")
     parser.add_argument("--channel", choices=CHANNELS, default="dtls")
     parser.add_argument("--client", action="append", choices=tuple(CLIENTS), help="openconnect unless given")
+    parser.add_argument("--no-rebind", dest="rebind", action="store_false", help="roam by losing the address alone")
     parser.add_argument("--json", metavar="FILE", help="write everything there")
     parser.add_argument(
         "--debian", dest="contender", action="store_const", const=THEIRS, default=OURS, help="Debian's ocserv instead"

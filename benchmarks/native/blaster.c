@@ -22,7 +22,8 @@
 
 enum { BATCH = 64, MAX_SIZE = 1500, NUMBERS = 1 << 26, BUFFER = 4 << 20 };
 
-static const int64_t SECOND = 1000000000, STEP = 200000, DRAIN = 300000000;
+static const int64_t SECOND = 1000000000, STEP = 193000, DRAIN = 300000000;
+/* No divisor of a clock tick: /proc/stat samples at ticks, and would always see the same moment of a step. */
 
 static void die(const char *what)
 {
@@ -154,6 +155,12 @@ static void note(const struct mmsghdr *message, const char *payload)
         tally.highest = number;
 }
 
+static void note_gap(int64_t time)
+{
+    if (tally.last && time - tally.last > tally.longest)
+        tally.longest = time - tally.last;
+}
+
 static void receive_some(int fd)
 {
     int got = recvmmsg(fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
@@ -162,8 +169,7 @@ static void receive_some(int fd)
     if (got <= 0)
         return;
     int64_t time = now();
-    if (tally.last && time - tally.last > tally.longest)
-        tally.longest = time - tally.last;
+    note_gap(time);
     tally.last = time;
     for (int i = 0; i < got; i++)
         note(&batch.messages[i], batch.payload[i]);
@@ -190,8 +196,10 @@ static int count_all(char **argument)
             die("poll");
         if (ready[0].revents)
             receive_some(fd);
-        if (until == INT64_MAX && ready[1].revents)
+        if (until == INT64_MAX && ready[1].revents) {
             until = now() + DRAIN;
+            note_gap(until - DRAIN);
+        }
     }
     printf("{\"received\": %lld, \"duplicates\": %lld, \"late\": %lld, \"longest_gap\": %.6f}\n",
            (long long)tally.received, (long long)tally.duplicates, (long long)tally.late,

@@ -44,6 +44,16 @@ def test_what_was_not_measured_has_no_row() -> None:
     assert [row.key for row in summarize(rounds((1, 1)), "ours", "theirs")] == ["connect.cpu"]
 
 
+def test_what_one_server_cannot_has_neither_ratio_nor_verdict() -> None:
+    (row,) = summarize([{"ours": {}, "theirs": {"connect.cpu": 9}}], "ours", "theirs")
+    assert (row.ours, row.theirs, row.ratio, row.reached) == (None, 9, None, None)
+
+
+def test_a_round_that_lacks_a_figure_is_left_out() -> None:
+    (row,) = summarize([*rounds((1, 10)), {"ours": {}, "theirs": {"connect.cpu": 10}}], "ours", "theirs")
+    assert (row.ours, row.ratio) == (1, 0.1)
+
+
 def test_the_table_lines_up() -> None:
     lines = table(summarize(rounds((13, 10)), "ours", "theirs")).splitlines()
     assert len({len(line) for line in lines}) == 1
