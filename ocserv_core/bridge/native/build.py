@@ -45,6 +45,7 @@ HEADERS = (
     "dtls",
     "datagrams",
     "limit",
+    "queue",
     "pump",
 )
 WARNINGS = ("-Wall", "-Wextra")
@@ -59,6 +60,6 @@ ffi.set_source(
     include_dirs=[NATIVE],
     depends=[f"{NATIVE}/{name}.h" for name in (*HEADERS, "cdef")],
     libraries=["gnutls", "lz4", "m"],
-    extra_compile_args=["-std=gnu11", "-O2", "-fvisibility=hidden", *WARNINGS],
+    extra_compile_args=["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fvisibility=hidden", *WARNINGS],
     py_limited_api=True,
 )

@@ -5,8 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <time.h>
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
@@ -108,13 +106,6 @@ int oc_batch_send(struct oc_batch *b, int fd)
 
 /* ---- in -------------------------------------------------------------------------------------------------------- */
 
-#define CONTROL_SIZE (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct timespec)))
-
-union control {
-	char room[CONTROL_SIZE];
-	struct cmsghdr align;
-};
-
 void oc_received_ask(int fd, int stamps)
 {
 	int on = 1;
@@ -144,39 +135,43 @@ static void note(struct oc_received *r, unsigned int i, size_t size, struct msgh
 	}
 }
 
-static struct msghdr prepare(struct oc_received *r, unsigned int i, struct iovec *iov, union control *control)
+void oc_received_open(struct oc_received *r, uint8_t *memory)
 {
-	*iov = (struct iovec){ r->memory + i * (size_t)(OC_DATAGRAM_MAX + 1), OC_DATAGRAM_MAX };
-	return (struct msghdr){
-		.msg_iov = iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof *control
-	};
+	r->memory = memory;
+	for (unsigned int i = 0; i < OC_RECEIVE; i++) {
+		r->iov[i] = (struct iovec){ memory + i * (size_t)(OC_DATAGRAM_MAX + 1), OC_DATAGRAM_MAX };
+		r->messages[i].msg_hdr = (struct msghdr){
+			.msg_iov = &r->iov[i], .msg_iovlen = 1, .msg_control = &r->control[i],
+			.msg_controllen = sizeof r->control[i]
+		};
+	}
+}
+
+static void take(struct oc_received *r, unsigned int i, size_t size)
+{
+	struct msghdr *header = &r->messages[i].msg_hdr;
+
+	note(r, i, size, header);
+	header->msg_controllen = sizeof r->control[i];
+	header->msg_flags = 0;
 }
 
 static int receive_many(struct oc_received *r, int fd)
 {
-	struct mmsghdr messages[OC_RECEIVE];
-	struct iovec iov[OC_RECEIVE];
-	union control control[OC_RECEIVE];
-	int n;
+	int n = recvmmsg(fd, r->messages, OC_RECEIVE, MSG_DONTWAIT, NULL);
 
-	for (unsigned int i = 0; i < OC_RECEIVE; i++)
-		messages[i].msg_hdr = prepare(r, i, &iov[i], &control[i]);
-	n = recvmmsg(fd, messages, OC_RECEIVE, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
-		note(r, (unsigned int)i, messages[i].msg_len, &messages[i].msg_hdr);
+		take(r, (unsigned int)i, r->messages[i].msg_len);
 	return n;
 }
 
 static int receive_single(struct oc_received *r, int fd)
 {
-	struct iovec iov;
-	union control control;
-	struct msghdr message = prepare(r, 0, &iov, &control);
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT);
+	ssize_t n = recvmsg(fd, &r->messages[0].msg_hdr, MSG_DONTWAIT);
 
 	if (n < 0)
 		return -1;
-	note(r, 0, (size_t)n, &message);
+	take(r, 0, (size_t)n);
 	return 1;
 }
 

@@ -3,12 +3,11 @@
 #ifndef OC_DATAGRAMS_H
 #define OC_DATAGRAMS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* struct mmsghdr */
-#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
 
 #define OC_DATAGRAM_MAX 65535
 
@@ -64,6 +63,9 @@ int oc_batch_send(struct oc_batch *b, int fd);
 #define OC_RECEIVE 32
 #define OC_RECEIVED_SIZE (OC_RECEIVE * (OC_DATAGRAM_MAX + 1))
 
+/* The size of merged datagrams, and a stamp. */
+#define OC_CONTROL_SIZE (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct timespec)))
+
 struct oc_received {
 	uint8_t *memory; /* OC_RECEIVED_SIZE */
 	enum oc_way way;
@@ -73,7 +75,17 @@ struct oc_received {
 		size_t size, each; /* each: of the datagrams that the kernel has merged */
 		uint64_t stamp;    /* nanoseconds of CLOCK_REALTIME, 0 where it was not asked for */
 	} of[OC_RECEIVE];
+
+	/* What the kernel is given, made once. */
+	struct mmsghdr messages[OC_RECEIVE];
+	struct iovec iov[OC_RECEIVE];
+	union oc_control {
+		char room[OC_CONTROL_SIZE];
+		struct cmsghdr align;
+	} control[OC_RECEIVE];
 };
+
+void oc_received_open(struct oc_received *r, uint8_t *memory);
 
 /* Ask for merged datagrams, and for stamps. What is refused is done without. */
 void oc_received_ask(int fd, int stamps);

@@ -1,7 +1,7 @@
 /* TUN → client. The stages of a packet:
  *   1 read      from the TUN; one read may bring many TCP segments or UDP datagrams (TSO, USO)
  *   2 segment   it into the packets that it stands for, where it lies (segment.h)
- *   3 admit     its length, the rate that may be sent at
+ *   3 admit     its length, the rate that may be sent at, a queue that does not get shorter
  *   4 choose    DTLS or TLS (channels.c)
  *   5 squeeze   it, where the client agreed to compression and it gets shorter
  *   6 frame     a type byte (DTLS), eight bytes of CSTP (TLS)
@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "compress.h"
@@ -19,14 +18,14 @@
 
 /* ---- 1 read, 2 segment ----------------------------------------------------------------------------------------- */
 
-static ssize_t read_tun(struct oc_pump *p, struct oc_vnet *vnet, uint8_t *packet)
+/* The vnet header comes right before the packet. */
+static ssize_t read_tun(struct oc_pump *p, uint8_t *packet)
 {
-	struct iovec parts[2] = { { vnet, OC_VNET_SIZE }, { packet, OC_PACKET_MAX } };
+	size_t header = p->vnet ? OC_VNET_SIZE : 0;
 	ssize_t n;
 
-	*vnet = (struct oc_vnet){ 0 };
 	do
-		n = p->vnet ? readv(p->tun, parts, 2) : read(p->tun, packet, OC_PACKET_MAX);
+		n = read(p->tun, packet - header, header + OC_PACKET_MAX);
 	while (n < 0 && errno == EINTR);
 	return n;
 }
@@ -34,12 +33,12 @@ static ssize_t read_tun(struct oc_pump *p, struct oc_vnet *vnet, uint8_t *packet
 /* 1 when there is something to segment, 0 when the TUN has nothing now, -1 when it is lost. */
 static int read_packet(struct oc_pump *p)
 {
-	uint8_t *packet = p->from_tun + OC_TUN_HEADROOM;
-	struct oc_vnet vnet;
+	uint8_t *packet = p->from_tun + OC_TUN_HEADROOM + OC_VNET_SIZE;
+	struct oc_vnet vnet = { 0 };
 	size_t header = p->vnet ? OC_VNET_SIZE : 0;
 
 	for (;;) {
-		ssize_t n = read_tun(p, &vnet, packet);
+		ssize_t n = read_tun(p, packet);
 
 		if (n < 0 && errno == EAGAIN)
 			return 0;
@@ -47,8 +46,11 @@ static int read_packet(struct oc_pump *p)
 			oc_tun_lost(p, n < 0 ? errno : 0);
 			return -1;
 		}
-		if ((size_t)n > header && oc_segments_begin(&p->segments, &vnet, packet, (size_t)n - header) == 0)
+		memcpy(&vnet, packet - header, header);
+		if ((size_t)n > header && oc_segments_begin(&p->segments, &vnet, packet, (size_t)n - header) == 0) {
+			oc_note_work(p, (size_t)n);
 			return 1;
+		}
 		p->malformed++;
 	}
 }
@@ -61,7 +63,7 @@ static int admits(struct oc_pump *p, size_t n)
 		p->too_long++;
 		return 0;
 	}
-	if (!oc_limit_admits(&p->tx_limit, n, p->now)) {
+	if (!oc_limit_admits(&p->tx_limit, n, p->now) || (n > p->mtu / 2 && oc_queue_sheds(&p->queue, p->now))) {
 		p->over_limit++;
 		return 0;
 	}
@@ -239,6 +241,8 @@ int oc_downstream(struct oc_pump *p)
 		p->tun_ready = n;
 		if (n)
 			event = forward_segments(p);
+		else
+			oc_queue_empty(&p->queue, p->now);
 	}
 	if (event == OC_NOTHING && p->batch.count && !p->udp_full)
 		event = oc_send_batch(p);

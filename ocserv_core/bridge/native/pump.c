@@ -1,5 +1,4 @@
 /* The poll loop round the two directions, and the taking over of a session. See pump.h. */
-#define _GNU_SOURCE
 #include "pump.h"
 
 #include <errno.h>
@@ -121,12 +120,23 @@ static void note_ready(struct oc_pump *p)
 			p->udp_ready |= 1u << slot;
 }
 
+/* How long to wait before looking for more, in nanoseconds. */
+static long nap_time(struct oc_pump *p)
+{
+	int dense = p->now - p->woken < OC_DENSE && p->found > 0 && p->found < OC_LITTLE_BYTES, bulk = p->bulk;
+
+	p->dense = dense ? p->dense + 1 : 0;
+	p->woken = p->now;
+	p->found = 0;
+	p->bulk = 0;
+	return bulk ? OC_BULK_NAP : p->dense >= OC_DENSE_WAKES ? OC_LITTLE_NAP : 0;
+}
+
 static int nap(struct oc_pump *p)
 {
-	static const struct timespec time = { 0, OC_NAP };
+	struct timespec time = { 0, nap_time(p) };
 
-	p->bulk = 0;
-	return nanosleep(&time, NULL);
+	return time.tv_nsec ? nanosleep(&time, NULL) : 0;
 }
 
 /* Wait for something to do, which is noted. */
@@ -134,7 +144,7 @@ static int wait_for_work(struct oc_pump *p, double deadline)
 {
 	int ready, more = has_more(p), cooling = p->warm && !more && is_idle(p) && deadline > p->now + COOL_AFTER;
 
-	if (p->bulk && !more && nap(p) < 0)
+	if (!more && nap(p) < 0)
 		return OC_EVENT_INTERRUPTED;
 	set_interest(p);
 	ready = wait_until(p, more ? 0 : cooling ? p->now + COOL_AFTER : deadline);
@@ -249,7 +259,7 @@ static int allocate(struct oc_pump *p)
 	if (at == MAP_FAILED)
 		return -1;
 	p->memory = at;
-	p->received.memory = cut(&at, OC_RECEIVED_SIZE);
+	oc_received_open(&p->received, cut(&at, OC_RECEIVED_SIZE));
 	p->batch.data = cut(&at, OC_DATAGRAM_MAX + 1);
 	p->in = (struct oc_buffer){ .data = cut(&at, OC_IN_SIZE), .size = OC_IN_SIZE };
 	p->plain = (struct oc_buffer){ .data = cut(&at, OC_PLAIN_SIZE), .size = OC_PLAIN_SIZE };
@@ -288,6 +298,7 @@ struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, i
 	p->any_source = 1;
 	p->counters = (uint64_t *)(void *)counters;
 	p->now = p->last_rx = p->last_data_rx = p->last_data_tx = oc_now();
+	oc_queue_empty(&p->queue, p->now);
 	*error = take_session(p, session, t, client);
 	if (*error < 0) {
 		oc_pump_close(p);

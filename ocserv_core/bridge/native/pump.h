@@ -15,6 +15,7 @@
 #include "latency.h"
 #include "limit.h"
 #include "packet.h"
+#include "queue.h"
 #include "record.h"
 #include "segment.h"
 
@@ -42,10 +43,16 @@
 /* RFC 8446 5.5: AES-GCM keys serve 2^24.5 full records; new ones come well before. */
 #define OC_RECORDS_PER_KEY ((1 << 24) - (1 << 16))
 
-/* A wake-up that found so much, one small thing after another, is a fast upload: a nap then gathers more of it. */
+/* Wake-ups that come fast one after another and find little each are a stream of small things: a nap before the next
+ * gathers more of them. An idle link, or one that moves much at a time, is not napped on. */
+#define OC_DENSE 0.00025     /* seconds between two wake-ups */
+#define OC_DENSE_WAKES 8     /* so many in a row */
+#define OC_LITTLE_BYTES 16384
+#define OC_LITTLE_NAP 150000 /* nanoseconds */
+/* A fast upload, packet by packet. */
 #define OC_BULK_BYTES 4000
 #define OC_BULK_DATAGRAMS 4
-#define OC_NAP 300000 /* nanoseconds */
+#define OC_BULK_NAP 300000
 
 /* Calls to one descriptor before the others have their turn. */
 #define OC_TURN 16
@@ -132,6 +139,10 @@ struct oc_pump {
 	unsigned int udp_ready;      /* likewise; a bit for each session's socket */
 	int tun_full;    /* what was gathered waits for room in the TUN */
 	int bulk;        /* the client sends so fast that waiting a little gathers a burst */
+	size_t found;    /* bytes since the last wake-up */
+	unsigned int dense;
+	double woken;
+	struct oc_queue queue; /* of the TUN */
 	int answer_full; /* `in` waits until an answer would have room in `out` */
 	int udp_full;    /* the batch waits for room in the socket */
 	int ended;       /* an event after which nothing is read: it is given again */
@@ -225,6 +236,12 @@ static inline int oc_room_for_packet(const struct oc_pump *p)
 static inline int oc_room_for_answer(const struct oc_pump *p)
 {
 	return oc_waiting(&p->out) + 2 * OC_SEALED_MAX <= OC_OUT_SIZE;
+}
+
+/* Something was read: whether naps pay is judged by it. */
+static inline void oc_note_work(struct oc_pump *p, size_t bytes)
+{
+	p->found += bytes;
 }
 
 /* main reads the page while we write it; only we write. */

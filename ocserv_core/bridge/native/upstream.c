@@ -460,6 +460,7 @@ static int receive_stream(struct oc_pump *p)
 	if (n > 0) {
 		/* A full buffer is not napped on: the socket has more. */
 		p->bulk |= n >= OC_BULK_BYTES && in->end + (size_t)n < in->size;
+		oc_note_work(p, (size_t)n);
 		in->end += (size_t)n;
 		p->last_rx = p->now;
 		return OC_NOTHING;
@@ -476,6 +477,8 @@ static void receive_datagrams(struct oc_pump *p, int fd)
 	p->received_fd = fd;
 	if (n < 0)
 		p->udp_up = 0;
+	for (int i = 0; i < n; i++)
+		oc_note_work(p, p->received.of[i].size);
 	/* Merged by the kernel, they need no nap to come in bursts. */
 	if (n >= OC_BULK_DATAGRAMS && n < OC_RECEIVE && p->received.of[0].each == p->received.of[0].size)
 		p->bulk = 1;
