@@ -51,6 +51,7 @@
 #define OC_LITTLE_NAP 150000 /* nanoseconds */
 /* A fast upload, packet by packet. */
 #define OC_BULK_BYTES 4000
+#define OC_BULK_MOST 49152
 #define OC_BULK_DATAGRAMS 4
 #define OC_BULK_NAP 300000
 

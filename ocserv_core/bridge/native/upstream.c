@@ -458,8 +458,8 @@ static int receive_stream(struct oc_pump *p)
 	}
 	n = recv(p->fd, in->data + in->end, in->size - in->end, MSG_DONTWAIT);
 	if (n > 0) {
-		/* A full buffer is not napped on: the socket has more. */
-		p->bulk |= n >= OC_BULK_BYTES && in->end + (size_t)n < in->size;
+		/* Who sends more than that at a time needs no nap to come in bursts. */
+		p->bulk |= n >= OC_BULK_BYTES && n < OC_BULK_MOST;
 		oc_note_work(p, (size_t)n);
 		in->end += (size_t)n;
 		p->last_rx = p->now;
@@ -473,15 +473,16 @@ static int receive_stream(struct oc_pump *p)
 static void receive_datagrams(struct oc_pump *p, int fd)
 {
 	int n = oc_receive(&p->received, fd);
+	size_t bytes = 0;
 
 	p->received_fd = fd;
 	if (n < 0)
 		p->udp_up = 0;
 	for (int i = 0; i < n; i++)
-		oc_note_work(p, p->received.of[i].size);
+		bytes += p->received.of[i].size;
+	oc_note_work(p, bytes);
 	/* Merged by the kernel, they need no nap to come in bursts. */
-	if (n >= OC_BULK_DATAGRAMS && n < OC_RECEIVE && p->received.of[0].each == p->received.of[0].size)
-		p->bulk = 1;
+	p->bulk |= n >= OC_BULK_DATAGRAMS && bytes >= OC_BULK_BYTES && p->received.of[0].each == p->received.of[0].size;
 	/* A full house may have left somebody outside. */
 	if (n < OC_RECEIVE)
 		p->udp_ready &= ~(1u << oc_slot_on(p, fd));
