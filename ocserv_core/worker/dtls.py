@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 _UDP_HEADER = 8
 
+HELLO_INTERVAL = 1.0
+"""Seconds between two handshakes that begin on the socket of a session: a client's own patience with one."""
+
 
 @dataclass(frozen=True, slots=True)
 class DtlsTerms:
@@ -79,6 +82,7 @@ class DtlsSide:
         self._discovery: MtuDiscovery | None = None
         self._retry: dict[int, float] = {}
         """When a handshake has to be gone on with, by slot."""
+        self._last_hello = -math.inf
         self.ciphersuite = ""
 
     # ---- what main and the pump bring
@@ -97,7 +101,11 @@ class DtlsSide:
         return slot is not None
 
     def _on_hello(self, event: Hello) -> None:
-        """The client begins anew from where it was."""
+        """The client begins anew from where it was; or somebody repeats its hello, so that is not done all the time."""
+        now = time.monotonic()
+        if now - self._last_hello < HELLO_INTERVAL:
+            return
+        self._last_hello = now
         self._begin(self._pump.sessions[event.slot].socket, event.datagram)
 
     def _on_handshake(self, event: Handshake) -> None:

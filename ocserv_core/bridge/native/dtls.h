@@ -29,6 +29,8 @@ struct oc_dtls {
 	const uint8_t *given; /* the datagram at hand, not ours */
 	size_t given_at, given_size;
 	int starved; /* GnuTLS has asked for more than was given */
+	int answered; /* the client has said more than hello, so it is where its datagrams come from */
+	size_t heard, said; /* bytes of the handshake until then */
 
 	int established;
 	int library;    /* data goes by GnuTLS's records */
@@ -54,6 +56,9 @@ int oc_dtls_use_psk(struct oc_dtls *d, gnutls_priority_t priorities, const uint8
  * GnuTLS's ("DTLS1.2", "RSA", "AES-256-GCM", "AEAD"). */
 int oc_dtls_use_legacy(struct oc_dtls *d, gnutls_priority_t priorities, const char *version, const char *kx,
 		       const char *cipher, const char *mac, const uint8_t *master_secret, const uint8_t *session_id);
+
+/* Whether this begins with a ClientHello in the clear. */
+int oc_dtls_is_hello(const uint8_t *datagram, size_t n);
 
 /* Go on shaking hands, with a datagram or because time has passed (n = 0). 1: done. 0: not yet. Else a GnuTLS error. */
 int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n);

@@ -386,15 +386,6 @@ static int open_contents(struct oc_pump *p)
 	return event;
 }
 
-static int is_hello(const uint8_t *datagram, size_t n)
-{
-	enum { CLIENT_HELLO = 1 };
-	struct oc_dtls_header header;
-
-	return oc_dtls_parse(datagram, n, &header) == 0 && header.type == OC_HANDSHAKE && header.epoch == 0 &&
-	       header.size > OC_DTLS_HEADER && datagram[OC_DTLS_HEADER] == CLIENT_HELLO;
-}
-
 static int for_python(struct oc_pump *p, int event, int slot, const uint8_t *datagram, size_t n)
 {
 	p->frame_slot = slot;
@@ -414,7 +405,7 @@ static int on_datagram(struct oc_pump *p, int fd, const uint8_t *datagram, size_
 		return for_python(p, OC_EVENT_HANDSHAKE, shaking, datagram, n);
 	if (!d)
 		return OC_NOTHING;
-	if (is_hello(datagram, n))
+	if (oc_dtls_is_hello(datagram, n))
 		return for_python(p, OC_EVENT_HELLO, oc_slot_of(p, d), datagram, n);
 	oc_dtls_give(d, datagram, n);
 	p->giving = d;
