@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from ..model import Offloads, Traffic
@@ -73,20 +73,22 @@ class Dropped:
     """Packets that were thrown away, by why.
 
     too_long: than the MTU. refused: by the TUN device. foreign: from an address that is not the client's. limited:
-    beyond a rate. malformed: not what its header says, or not to be inflated. lost: no socket took it.
+    beyond a rate. shed: from a queue that did not get shorter. malformed: not what its header says, or not to be
+    inflated. lost: no socket took it.
     """
 
     too_long: int = 0
     refused: int = 0
     foreign: int = 0
     limited: int = 0
+    shed: int = 0
     malformed: int = 0
     lost: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.too_long + self.refused + self.foreign + self.limited + self.malformed + self.lost
+        return sum(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +333,7 @@ def _configure(pump: CData, options: PumpOptions) -> None:
 
 
 def _state_of(p: CData) -> _State:
-    dropped = Dropped(p.too_long, p.refused_by_tun, p.foreign, p.over_limit, p.malformed, p.lost)
+    dropped = Dropped(p.too_long, p.refused_by_tun, p.foreign, p.over_limit, p.shed, p.malformed, p.lost)
     return _State(p.last_rx, p.last_data_rx, p.last_data_tx, dropped, _latency_of(p.latency))
 
 

@@ -258,7 +258,7 @@ struct oc_pump {
     struct oc_half read, write;
     size_t mtu;
     double last_rx, last_data_rx, last_data_tx, udp_patience;
-    uint64_t too_long, refused_by_tun, foreign, over_limit, malformed, lost;
+    uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost;
     int newest, active, udp_up, any_source;
     struct oc_limit rx_limit, tx_limit;
     int tls_compression, dtls_compression;

@@ -63,7 +63,11 @@ static int admits(struct oc_pump *p, size_t n)
 		p->too_long++;
 		return 0;
 	}
-	if (!oc_limit_admits(&p->tx_limit, n, p->now) || (n > p->mtu / 2 && oc_queue_sheds(&p->queue, p->now))) {
+	if (n > p->mtu / 2 && oc_queue_sheds(&p->queue, p->now)) {
+		p->shed++;
+		return 0;
+	}
+	if (!oc_limit_admits(&p->tx_limit, n, p->now)) {
 		p->over_limit++;
 		return 0;
 	}
@@ -241,8 +245,6 @@ int oc_downstream(struct oc_pump *p)
 		p->tun_ready = n;
 		if (n)
 			event = forward_segments(p);
-		else
-			oc_queue_empty(&p->queue, p->now);
 	}
 	if (event == OC_NOTHING && p->batch.count && !p->udp_full)
 		event = oc_send_batch(p);

@@ -111,8 +111,11 @@ static void note_ready(struct oc_pump *p)
 	p->warm = 1;
 	if (p->polls[0].revents & ~POLLOUT)
 		p->client_ready = 1;
-	if (p->polls[1].revents & ~POLLOUT)
+	if (p->polls[1].revents & ~POLLOUT) {
+		if (!p->tun_ready)
+			oc_queue_begins(&p->queue, p->now);
 		p->tun_ready = 1;
+	}
 	if (p->polls[1].revents & ~POLLIN)
 		p->tun_full = 0;
 	for (unsigned int slot = 0; slot < OC_DTLS_MAX; slot++)
@@ -298,7 +301,6 @@ struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, i
 	p->any_source = 1;
 	p->counters = (uint64_t *)(void *)counters;
 	p->now = p->last_rx = p->last_data_rx = p->last_data_tx = oc_now();
-	oc_queue_empty(&p->queue, p->now);
 	*error = take_session(p, session, t, client);
 	if (*error < 0) {
 		oc_pump_close(p);

@@ -151,7 +151,7 @@ struct oc_pump {
 	unsigned int watched;
 
 	double now, last_rx, last_data_rx, last_data_tx;
-	uint64_t too_long, refused_by_tun, foreign, over_limit, malformed, lost; /* packets that were thrown away */
+	uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost; /* packets that were thrown away */
 
 	uint8_t frame_type;
 	const uint8_t *frame;

@@ -11,14 +11,13 @@
 #define OC_QUEUE_INTERVAL 0.1  /* seconds between the first drops, RFC 8289 4.3 */
 
 struct oc_queue {
-	double empty_at; /* when it was last seen empty */
-	double next;     /* when to drop the next packet */
+	double next; /* when to drop the next packet */
 	unsigned int dropped;
 };
 
-static inline void oc_queue_empty(struct oc_queue *q, double now)
+/* There is something again, after there was nothing. */
+static inline void oc_queue_begins(struct oc_queue *q, double now)
 {
-	q->empty_at = now;
 	q->next = now + OC_QUEUE_PATIENCE;
 	q->dropped = 0;
 }

@@ -17,7 +17,7 @@ NATIVE = Path(build.__file__).parent
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("name", build.SOURCES)
 def test_a_source_compiles_without_a_warning(name: str) -> None:
-    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-c", "-o", os.devnull]
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-c", "-o", os.devnull]
     result = subprocess.run(["gcc", *flags, str(NATIVE / f"{name}.c")], capture_output=True, text=True, timeout=60)
     assert result.stderr == ""
     assert result.returncode == 0
