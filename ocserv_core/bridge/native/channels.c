@@ -46,20 +46,35 @@ int oc_pump_attach(struct oc_pump *p, struct oc_dtls *d, int fd)
 	return -1;
 }
 
+/* The slot of a session that is not this one's, or -1. */
+static int other(const struct oc_pump *p, int slot)
+{
+	for (int i = 0; i < OC_DTLS_MAX; i++)
+		if (i != slot && p->dtls[i])
+			return i;
+	return -1;
+}
+
 void oc_pump_detach(struct oc_pump *p, int slot)
 {
+	int fd = p->dtls[slot]->fd;
+
 	if (p->giving == p->dtls[slot])
 		p->giving = NULL;
-	if (p->batch_slot == slot)
+	if (p->batch_slot == slot) {
+		p->lost += oc_batch_left(&p->batch);
 		oc_batch_clear(&p->batch);
-	if (p->received_fd == p->dtls[slot]->fd)
-		p->received.count = 0;
+		p->udp_full = 0;
+	}
 	if (p->active == slot)
 		p->active = -1;
-	if (p->newest == slot)
-		p->newest = -1;
-	p->udp_ready &= ~(1 << slot);
+	p->udp_ready &= ~(1u << slot);
 	p->dtls[slot] = NULL;
+	if (p->newest == slot)
+		p->newest = other(p, slot);
+	/* What was received for it; the rest is another session's on the same socket. */
+	if (p->received_fd == fd && oc_slot_on(p, fd) < 0)
+		p->received.count = 0;
 }
 
 /* Two sessions on one socket have the same epochs: the keys say whose a record is, the newer one's first. */
@@ -151,25 +166,20 @@ static int too_big(struct oc_pump *p, int fd)
 int oc_send_batch(struct oc_pump *p)
 {
 	struct oc_dtls *d = p->dtls[p->batch_slot];
-	unsigned int count = p->batch.count;
 	int error;
 
 	p->udp_full = 0;
-	if (!count || !d) {
-		oc_batch_clear(&p->batch);
+	if (!p->batch.count)
 		return OC_NOTHING;
-	}
-	error = oc_batch_send(&p->batch, d->fd);
+	error = oc_batch_send(&p->batch, d->fd, &p->lost);
 	if (error == EAGAIN) {
 		p->udp_full = 1;
 		return OC_NOTHING;
 	}
-	if (!error)
-		return OC_NOTHING;
-	p->lost += count;
 	if (error == EMSGSIZE)
 		return too_big(p, d->fd);
-	p->udp_up = 0;
+	if (error && p->active == p->batch_slot)
+		p->udp_up = 0;
 	return OC_NOTHING;
 }
 

@@ -467,14 +467,14 @@ static int receive_stream(struct oc_pump *p)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? OC_NOTHING : oc_closed(p, 0);
 }
 
-/* One socket at a time: what was received is taken before the next is read. An error of a datagram socket (nobody
- * listens there, as ICMP has it) says that the client is not heard there now. */
+/* One socket at a time: what was received is taken before the next is read. An error of the active session's socket
+ * (nobody listens there, as ICMP has it) says that the client does not hear what is sent there. */
 static void receive_datagrams(struct oc_pump *p, int fd)
 {
 	int n = oc_receive(&p->received, fd);
 
 	p->received_fd = fd;
-	if (n < 0)
+	if (n < 0 && p->active >= 0 && p->dtls[p->active]->fd == fd)
 		p->udp_up = 0;
 	/* Merged by the kernel, they need no nap to come in bursts. */
 	if (n >= OC_BULK_DATAGRAMS && n < OC_RECEIVE && p->received.of[0].each == p->received.of[0].size)
