@@ -276,6 +276,8 @@ long oc_dtls_unseal(const struct oc_half *h, const struct oc_window *w, const st
 struct oc_dtls {
     gnutls_session_t session;
     int fd, established, library;
+    struct oc_half read, write;
+    struct oc_window window;
     size_t overhead;
     double last_rx;
     uint64_t refused;
