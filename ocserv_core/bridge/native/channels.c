@@ -77,24 +77,24 @@ void oc_pump_detach(struct oc_pump *p, int slot)
 		p->received.count = 0;
 }
 
-/* Two sessions on one socket have the same epochs: the keys say whose a record is, the newer one's first. */
+static struct oc_dtls *established_on(const struct oc_pump *p, int slot, int fd)
+{
+	struct oc_dtls *d = slot < 0 ? NULL : p->dtls[slot];
+
+	return d && d->fd == fd && d->established ? d : NULL;
+}
+
+/* Two sessions on one socket have the same epochs: the keys say whose a record is, the newer one's first. What is left
+ * of a handshake can only be the newer one's. */
 struct oc_dtls *oc_owner(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
 {
-	struct oc_dtls *found = NULL;
+	struct oc_dtls *newest = established_on(p, p->newest, fd), *old = established_on(p, other(p, p->newest), fd);
 
-	for (int slot = 0; slot < OC_DTLS_MAX; slot++) {
-		struct oc_dtls *d = p->dtls[slot];
-
-		if (!d || d->fd != fd || !d->established)
-			continue;
-		if (!found)
-			found = d;
-		else if (oc_dtls_opens(p->dtls[p->newest], datagram, n, p->scratch, OC_SCRATCH_SIZE))
-			return p->dtls[p->newest];
-		else
-			return found == p->dtls[p->newest] ? d : found;
-	}
-	return found;
+	if (!newest || !old)
+		return newest ? newest : old;
+	if (datagram[0] == OC_HANDSHAKE || datagram[0] == OC_CHANGE_CIPHER_SPEC)
+		return newest;
+	return oc_dtls_opens(newest, datagram, n, p->scratch, OC_SCRATCH_SIZE) ? newest : old;
 }
 
 int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
@@ -105,11 +105,14 @@ int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
 		if (!d || !oc_dtls_opens(d, datagram, n, p->scratch, OC_SCRATCH_SIZE))
 			continue;
 		oc_received_ask(fd, p->latency != NULL);
+		if (p->received.at >= p->received.count && !p->giving && n <= OC_DATAGRAM_MAX) {
+			oc_received_put(&p->received, datagram, n);
+			p->received_fd = fd;
+		} else if (p->received_fd == d->fd) {
+			p->received_fd = fd; /* what was received before the client moved */
+		}
 		d->fd = fd;
 		d->last_rx = oc_now();
-		if (p->received.at >= p->received.count && !p->giving && n <= OC_DATAGRAM_MAX)
-			oc_received_put(&p->received, datagram, n);
-		p->received_fd = fd;
 		return slot;
 	}
 	return -1;
