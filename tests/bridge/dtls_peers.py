@@ -130,6 +130,14 @@ class RawClient:
         assert n > 0
         return bytes(ffi.buffer(out, n))
 
+    def say(self, path: Path, content: bytes) -> list[bytes]:
+        """The datagrams of one packet."""
+        return [self.seal(content)]
+
+    def hear(self, path: Path) -> list[bytes]:
+        """The contents of all that has come since."""
+        return [content for one in path.from_server() for _, content in self.open(one)]
+
     def open(self, datagram: bytes) -> list[tuple[int, bytes]]:
         """Kinds and contents of the records."""
         found = []
@@ -142,6 +150,26 @@ class RawClient:
             assert n >= 0, "not sealed with this session's keys"
             self.heard.append(record)
             found.append((record.kind, bytes(ffi.buffer(plain, n))))
+        return found
+
+
+class LibraryClient:
+    """A client whose records are GnuTLS's."""
+
+    def __init__(self, session: DtlsSession) -> None:
+        self._session = session
+
+    def say(self, path: Path, content: bytes) -> list[bytes]:
+        assert lib.gnutls_record_send(self._session.native.session, content, len(content)) == len(content)
+        return path.from_client()
+
+    def hear(self, path: Path) -> list[bytes]:
+        found = []
+        for datagram in path.from_server():
+            keep, out = ffi.new("uint8_t[]", datagram), ffi.new("uint8_t[]", 2000)
+            lib.oc_dtls_give(self._session.native, keep, len(datagram))
+            n = lib.gnutls_record_recv(self._session.native.session, out, 2000)
+            found.append(bytes(ffi.buffer(out, n)))
         return found
 
 

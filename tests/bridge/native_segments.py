@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ocserv_core.bridge._native import ffi, lib
 
 from .packet_model import Vnet
+
+if TYPE_CHECKING:
+    from ocserv_core.bridge._native import CData
 
 HEADROOM = 16
 GUARD = b"\xa5" * HEADROOM
@@ -57,12 +61,12 @@ class Coalescer:
         self.drop(b"\xdd" * 100, prefix)
         self._take(ffi.new("uint8_t[]", packet), len(packet))
 
-    def _placed(self, content: bytes, prefix: int) -> object:
+    def _placed(self, content: bytes, prefix: int) -> CData:
         at = lib.oc_coalesce_place(self._c, prefix)
         ffi.buffer(at, len(content))[:] = content
         return at
 
-    def _take(self, packet: object, n: int) -> None:
+    def _take(self, packet: CData, n: int) -> None:
         if not lib.oc_coalesce_take(self._c, packet, n):
             self.write()
         if lib.oc_coalesce_is_full(self._c):

@@ -7,6 +7,7 @@ import ipaddress
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 TCP, UDP, ICMP = 6, 17, 1
 FIN, SYN, PSH, ACK, URG, CWR = 0x01, 0x02, 0x08, 0x10, 0x20, 0x80
@@ -20,7 +21,8 @@ PACKET_MAX = 65535
 
 def ones_sum(data: bytes) -> int:
     """RFC 1071: 16-bit words in network order, an odd last byte is a high one."""
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    words: tuple[int, ...] = struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
+    total = sum(words)
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -384,7 +386,7 @@ FLOWS = (
     (UDP, Ip(fragment=0), (5001, 4433)),
 )
 
-IP_TWISTS = {
+IP_TWISTS: dict[str, dict[str, Any]] = {
     "tos": {"tos": 3},
     "ttl": {"ttl": 63},
     "df": {"fragment": DF},
@@ -396,7 +398,7 @@ IP_TWISTS = {
     "hop by hop": {"extension": HOP_BY_HOP},
     "label": {"label": 7},
 }
-TCP_TWISTS = {
+TCP_TWISTS: dict[str, dict[str, Any]] = {
     "psh": {"flags": ACK | PSH},
     "fin": {"flags": ACK | FIN},
     "syn": {"flags": SYN},
@@ -430,7 +432,7 @@ def _packet_of(step: Step, state: list[int]) -> bytes:
         ip = replace(ip, **IP_TWISTS.get(step.twist, {}))
     payload = (bytes(range(251)) * (step.size // 251 + 2))[state[0] % 7 :][: step.size]
     if protocol == TCP:
-        header = replace(Tcp(ports, state[0], **TCP_TWISTS.get(step.twist, {})))  # type: ignore[arg-type]
+        header = replace(Tcp(ports, state[0], **TCP_TWISTS.get(step.twist, {})))
         packet = header.on(ip, payload)
     else:
         packet = udp(ip, payload, ports)

@@ -48,13 +48,13 @@ def join_by_dtls(stack: ExitStack, ours: End, client: End, priorities: str) -> N
         sock.bind(("127.0.0.1", 0))
     for sock, other in zip(socks, reversed(socks), strict=True):
         sock.connect(other.getsockname())
-    sessions = shake_over(*socks, priorities)
+    sessions = shake_over(socks[0], socks[1], priorities)
     slots = [end.pump.attach(session) for end, session in zip((ours, client), sessions, strict=True)]
-    for end, slot, other in ((client, slots[1], ours), (ours, slots[0], client)):
+    for end, slot, hearer in ((client, slots[1], ours), (ours, slots[0], client)):
         assert slot is not None
         assert end.pump.send_datagram(slot, 7) == 0
-        other.run()
-        assert other.pump.active is not None
+        hearer.run()
+        assert hearer.pump.active is not None
 
 
 def carry(begin: End, end: End, packets: list[bytes]) -> list[bytes]:

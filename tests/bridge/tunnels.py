@@ -98,7 +98,7 @@ class End:
 
     def written(self) -> list[tuple[Vnet, bytes]]:
         """What the pump has written to the TUN since."""
-        found = []
+        found: list[tuple[Vnet, bytes]] = []
         while True:
             try:
                 data = self.tun.recv(100_000)

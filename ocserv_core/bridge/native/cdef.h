@@ -290,6 +290,7 @@ int oc_dtls_use_psk(struct oc_dtls *d, gnutls_priority_t priorities, const uint8
 int oc_dtls_use_legacy(struct oc_dtls *d, gnutls_priority_t priorities, const char *version, const char *kx,
                        const char *cipher, const char *mac, const uint8_t *master_secret, const uint8_t *session_id);
 int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n);
+void oc_dtls_give(struct oc_dtls *d, const uint8_t *datagram, size_t n);
 unsigned int oc_dtls_timeout(struct oc_dtls *d);
 void oc_dtls_alert(struct oc_dtls *d, int level, int description);
 
@@ -316,7 +317,7 @@ struct oc_pump {
     size_t mtu;
     double last_rx, last_data_rx, last_data_tx, udp_patience;
     uint64_t too_long, refused_by_tun, foreign, over_limit, malformed, lost;
-    int newest, active, udp_up, any_source;
+    int newest, active, udp_up, udp_full, any_source;
     struct oc_limit rx_limit, tx_limit;
     int tls_compression, dtls_compression;
     size_t no_compress_limit;

@@ -184,7 +184,9 @@ def test_a_full_socket_keeps_the_rest_for_later(way: int) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
         theirs.setblocking(False)
-        batch, sent, got = Batch(way), [], []
+        batch = Batch(way)
+        sent: list[bytes] = []
+        got: list[bytes] = []
         for _ in range(200):
             more = numbered([1000] * 20)
             batch.add(*more)
