@@ -208,12 +208,86 @@ int oc_half_update(struct oc_half *h);
 long oc_seal(struct oc_half *h, int type, uint8_t *plain, size_t n, uint8_t *record, size_t room);
 long oc_open(struct oc_half *h, const uint8_t *record, size_t n, uint8_t *plain, size_t room, int *type);
 
+/* ---- packet.h ---- */
+struct oc_flow_packet { int version, protocol; size_t ip, headers, size; };
+struct oc_network { uint8_t version, bits, address[16]; };
+#define OC_SOURCE_OURS ...
+#define OC_SOURCE_LINK_LOCAL ...
+#define OC_SOURCE_FOREIGN ...
+uint16_t oc_sum(const uint8_t *data, size_t n, uint32_t sum);
+uint16_t oc_pseudo_sum(const uint8_t *ip, int protocol, size_t n);
+void oc_put_ip_sum(uint8_t *ip, size_t header);
+struct oc_flow_packet oc_parse_flow_packet(const uint8_t *packet, size_t n);
+int oc_sums_hold(const uint8_t *packet, const struct oc_flow_packet *f);
+int oc_is_data(const uint8_t *packet, size_t n);
+int oc_judge_source(const uint8_t *packet, size_t n, const struct oc_network *networks, unsigned int count);
+
+/* ---- segment.h ---- */
+struct oc_vnet { uint8_t flags, gso_type; uint16_t header, gso_size, csum_start, csum_offset; };
+struct oc_segments { ...; };
+int oc_segments_begin(struct oc_segments *s, const struct oc_vnet *vnet, uint8_t *packet, size_t n);
+uint8_t *oc_segments_next(struct oc_segments *s, size_t *n);
+
+/* ---- coalesce.h ---- */
+#define OC_COALESCE_SIZE ...
+#define OC_PLACED_MAX ...
+#define OC_UDP_SEGMENTS ...
+struct oc_coalescer { int tcp, udp; size_t size; unsigned int packets; uint64_t bytes; int data; ...; };
+void oc_coalesce_open(struct oc_coalescer *c, uint8_t *memory);
+uint8_t *oc_coalesce_place(struct oc_coalescer *c, size_t prefix);
+void oc_coalesce_undo(struct oc_coalescer *c);
+int oc_coalesce_take(struct oc_coalescer *c, const uint8_t *packet, size_t n);
+int oc_coalesce_is_full(const struct oc_coalescer *c);
+uint8_t *oc_coalesce_finish(struct oc_coalescer *c, size_t *n);
+void oc_coalesce_next(struct oc_coalescer *c);
+
+/* ---- limit.h ---- */
+struct oc_limit { double rate, level, last; };
+int oc_limit_admits(struct oc_limit *l, size_t n, double now);
+
+/* ---- datagrams.h ---- */
+#define OC_DATAGRAM_MAX ...
+#define OC_BATCH_COUNT ...
+#define OC_BATCH_SIZE ...
+#define OC_RECEIVE ...
+#define OC_RECEIVED_SIZE ...
+#define OC_SEGMENT ...
+#define OC_MANY ...
+#define OC_SINGLE ...
+struct oc_batch { uint8_t *data; size_t size, each, sent; unsigned int count; int closed; int way; ...; };
+struct oc_received { uint8_t *memory; int way; unsigned int count, at; ...; };
+int oc_batch_fits(const struct oc_batch *b, size_t n);
+void oc_batch_add(struct oc_batch *b, size_t n);
+void oc_batch_clear(struct oc_batch *b);
+unsigned int oc_batch_left(const struct oc_batch *b);
+int oc_batch_send(struct oc_batch *b, int fd, uint64_t *lost);
+void oc_received_open(struct oc_received *r, uint8_t *memory);
+void oc_received_ask(int fd, int stamps);
+int oc_receive(struct oc_received *r, int fd);
+void oc_received_put(struct oc_received *r, const uint8_t *datagram, size_t n);
+const uint8_t *oc_received_next(struct oc_received *r, size_t *n, uint64_t *stamp);
+
+/* ---- dtls_record.h ---- */
+#define OC_WINDOW_BITS ...
+#define OC_DTLS_HEADER ...
+struct oc_window { uint64_t next; ...; };
+struct oc_dtls_header { int type; uint16_t version, epoch; uint64_t number; size_t size; };
+int oc_window_admits(const struct oc_window *w, uint64_t number);
+void oc_window_note(struct oc_window *w, uint64_t number);
+int oc_dtls_parse(const uint8_t *record, size_t n, struct oc_dtls_header *header);
+size_t oc_dtls_overhead(const struct oc_half *h);
+long oc_dtls_seal(struct oc_half *h, int type, const uint8_t *plain, size_t n, uint8_t *record, size_t room);
+long oc_dtls_unseal(const struct oc_half *h, const struct oc_window *w, const struct oc_dtls_header *header,
+                    const uint8_t *record, uint8_t *plain, size_t room);
+
 /* ---- dtls.h ---- */
 #define OC_MASTER_SECRET ...
 #define OC_SESSION_ID ...
 struct oc_dtls {
     gnutls_session_t session;
     int fd, established, library;
+    struct oc_half read, write;
+    struct oc_window window;
     size_t overhead;
     double last_rx;
     uint64_t refused;
@@ -226,6 +300,7 @@ int oc_dtls_use_psk(struct oc_dtls *d, gnutls_priority_t priorities, const uint8
 int oc_dtls_use_legacy(struct oc_dtls *d, gnutls_priority_t priorities, const char *version, const char *kx,
                        const char *cipher, const char *mac, const uint8_t *master_secret, const uint8_t *session_id);
 int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n);
+void oc_dtls_give(struct oc_dtls *d, const uint8_t *datagram, size_t n);
 unsigned int oc_dtls_timeout(struct oc_dtls *d);
 void oc_dtls_alert(struct oc_dtls *d, int level, int description);
 
@@ -247,19 +322,12 @@ void oc_dtls_alert(struct oc_dtls *d, int level, int description);
 #define OC_EVENT_DTLS_CLOSED ...
 #define OC_EVENT_TOO_BIG ...
 #define OC_MEMORY_SIZE ...
-#define OC_SEGMENT ...
-#define OC_MANY ...
-#define OC_SINGLE ...
-struct oc_limit { double rate; ...; };
-struct oc_batch { int way; ...; };
-struct oc_received { int way; ...; };
-struct oc_coalescer { int tcp, udp; ...; };
 struct oc_pump {
     struct oc_half read, write;
     size_t mtu;
     double last_rx, last_data_rx, last_data_tx, udp_patience;
     uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost;
-    int newest, active, udp_up, any_source;
+    int newest, active, udp_up, udp_full, any_source;
     struct oc_limit rx_limit, tx_limit;
     int tls_compression, dtls_compression;
     size_t no_compress_limit;

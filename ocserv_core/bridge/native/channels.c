@@ -46,40 +46,55 @@ int oc_pump_attach(struct oc_pump *p, struct oc_dtls *d, int fd)
 	return -1;
 }
 
-void oc_pump_detach(struct oc_pump *p, int slot)
+/* The slot of a session that is not this one's, or -1. */
+static int other(const struct oc_pump *p, int slot)
 {
-	if (p->giving == p->dtls[slot])
-		p->giving = NULL;
-	if (p->batch_slot == slot)
-		oc_batch_clear(&p->batch);
-	if (p->received_fd == p->dtls[slot]->fd)
-		p->received.count = 0;
-	if (p->active == slot)
-		p->active = -1;
-	if (p->newest == slot)
-		p->newest = -1;
-	p->udp_ready &= ~(1 << slot);
-	p->dtls[slot] = NULL;
+	for (int i = 0; i < OC_DTLS_MAX; i++)
+		if (i != slot && p->dtls[i])
+			return i;
+	return -1;
 }
 
-/* Two sessions on one socket have the same epochs: the keys say whose a record is, the newer one's first. */
+void oc_pump_detach(struct oc_pump *p, int slot)
+{
+	int fd = p->dtls[slot]->fd;
+
+	if (p->giving == p->dtls[slot])
+		p->giving = NULL;
+	if (p->batch_slot == slot) {
+		p->lost += oc_batch_left(&p->batch);
+		oc_batch_clear(&p->batch);
+		p->udp_full = 0;
+	}
+	if (p->active == slot)
+		p->active = -1;
+	p->udp_ready &= ~(1u << slot);
+	p->dtls[slot] = NULL;
+	if (p->newest == slot)
+		p->newest = other(p, slot);
+	/* What was received for it; the rest is another session's on the same socket. */
+	if (p->received_fd == fd && oc_slot_on(p, fd) < 0)
+		p->received.count = 0;
+}
+
+static struct oc_dtls *established_on(const struct oc_pump *p, int slot, int fd)
+{
+	struct oc_dtls *d = slot < 0 ? NULL : p->dtls[slot];
+
+	return d && d->fd == fd && d->established ? d : NULL;
+}
+
+/* Two sessions on one socket have the same epochs: the keys say whose a record is, the newer one's first. What is left
+ * of a handshake can only be the newer one's. */
 struct oc_dtls *oc_owner(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
 {
-	struct oc_dtls *found = NULL;
+	struct oc_dtls *newest = established_on(p, p->newest, fd), *old = established_on(p, other(p, p->newest), fd);
 
-	for (int slot = 0; slot < OC_DTLS_MAX; slot++) {
-		struct oc_dtls *d = p->dtls[slot];
-
-		if (!d || d->fd != fd || !d->established)
-			continue;
-		if (!found)
-			found = d;
-		else if (oc_dtls_opens(p->dtls[p->newest], datagram, n, p->scratch, OC_SCRATCH_SIZE))
-			return p->dtls[p->newest];
-		else
-			return found == p->dtls[p->newest] ? d : found;
-	}
-	return found;
+	if (!newest || !old)
+		return newest ? newest : old;
+	if (datagram[0] == OC_HANDSHAKE || datagram[0] == OC_CHANGE_CIPHER_SPEC)
+		return newest;
+	return oc_dtls_opens(newest, datagram, n, p->scratch, OC_SCRATCH_SIZE) ? newest : old;
 }
 
 int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
@@ -90,11 +105,14 @@ int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
 		if (!d || !oc_dtls_opens(d, datagram, n, p->scratch, OC_SCRATCH_SIZE))
 			continue;
 		oc_received_ask(fd, p->latency != NULL);
+		if (p->received.at >= p->received.count && !p->giving && n <= OC_DATAGRAM_MAX) {
+			oc_received_put(&p->received, datagram, n);
+			p->received_fd = fd;
+		} else if (p->received_fd == d->fd) {
+			p->received_fd = fd; /* what was received before the client moved */
+		}
 		d->fd = fd;
 		d->last_rx = oc_now();
-		if (p->received.at >= p->received.count && !p->giving && n <= OC_DATAGRAM_MAX)
-			oc_received_put(&p->received, datagram, n);
-		p->received_fd = fd;
 		return slot;
 	}
 	return -1;
@@ -151,25 +169,20 @@ static int too_big(struct oc_pump *p, int fd)
 int oc_send_batch(struct oc_pump *p)
 {
 	struct oc_dtls *d = p->dtls[p->batch_slot];
-	unsigned int count = p->batch.count;
 	int error;
 
 	p->udp_full = 0;
-	if (!count || !d) {
-		oc_batch_clear(&p->batch);
+	if (!p->batch.count)
 		return OC_NOTHING;
-	}
-	error = oc_batch_send(&p->batch, d->fd);
+	error = oc_batch_send(&p->batch, d->fd, &p->lost);
 	if (error == EAGAIN) {
 		p->udp_full = 1;
 		return OC_NOTHING;
 	}
-	if (!error)
-		return OC_NOTHING;
-	p->lost += count;
 	if (error == EMSGSIZE)
 		return too_big(p, d->fd);
-	p->udp_up = 0;
+	if (error && p->active == p->batch_slot)
+		p->udp_up = 0;
 	return OC_NOTHING;
 }
 

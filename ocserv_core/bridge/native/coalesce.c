@@ -29,7 +29,8 @@ uint8_t *oc_coalesce_place(struct oc_coalescer *c, size_t prefix)
 	if (!c->size)
 		return at - prefix;
 	verify_first(c);
-	if (c->closed)
+	/* The first packet's headers must stay readable: so small a payload is cheaply copied. */
+	if (c->closed || c->size < prefix + 2 * c->first.headers)
 		return at;
 	c->kept_size = prefix + c->first.headers;
 	at -= c->kept_size;

@@ -73,7 +73,7 @@ static ssize_t (*const WAYS[])(const struct oc_batch *, int) = {
 	[OC_SEGMENT] = send_segmented, [OC_MANY] = send_many, [OC_SINGLE] = send_single
 };
 
-int oc_batch_send(struct oc_batch *b, int fd)
+int oc_batch_send(struct oc_batch *b, int fd, uint64_t *lost)
 {
 	enum oc_way way = b->way;
 	int error = 0, for_good = 1;
@@ -100,6 +100,7 @@ int oc_batch_send(struct oc_batch *b, int fd)
 			break;
 		}
 	}
+	*lost += oc_batch_left(b);
 	oc_batch_clear(b);
 	return error;
 }

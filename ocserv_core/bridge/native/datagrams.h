@@ -55,8 +55,15 @@ static inline void oc_batch_clear(struct oc_batch *b)
 	b->closed = 0;
 }
 
-/* 0: the batch is empty again. EAGAIN: its rest waits for room in the socket. Any other errno: its rest is lost. */
-int oc_batch_send(struct oc_batch *b, int fd);
+/* Datagrams that are not gone yet. */
+static inline unsigned int oc_batch_left(const struct oc_batch *b)
+{
+	return b->each ? (unsigned int)((b->size - b->sent + b->each - 1) / b->each) : 0;
+}
+
+/* 0: the batch is empty again. EAGAIN: its rest waits for room in the socket. Any other errno: its rest was thrown away,
+ * and is added to *lost. ECONNREFUSED may tell of earlier ones alone. */
+int oc_batch_send(struct oc_batch *b, int fd, uint64_t *lost);
 
 /* ---- in -------------------------------------------------------------------------------------------------------- */
 

@@ -146,7 +146,8 @@ static int seal_stream(struct oc_pump *p, int type, uint8_t *packet, size_t n)
 	return oc_put_record(p, OC_APPLICATION, packet - OC_FRAME_HEADER, OC_FRAME_HEADER + n);
 }
 
-/* A datagram that the batch cannot take waits until the batch is sent: `udp_full` then. */
+/* A datagram that the batch cannot take waits until the batch is sent: `udp_full` then. That the batch was too big for
+ * the path is told, and is not this one's fault. */
 static int seal_datagram(struct oc_pump *p, struct oc_dtls *d, int type, uint8_t *packet, size_t n)
 {
 	struct oc_batch *b = &p->batch;
@@ -160,15 +161,15 @@ static int seal_datagram(struct oc_pump *p, struct oc_dtls *d, int type, uint8_t
 	}
 	if (p->batch_slot != slot || !oc_batch_fits(b, d->overhead + 1 + n))
 		event = oc_send_batch(p);
-	if (event || p->udp_full)
-		return event;
+	if (p->udp_full)
+		return OC_NOTHING;
 	p->batch_slot = slot;
 	sealed = oc_dtls_seal(&d->write, OC_APPLICATION, packet - 1, n + 1, oc_batch_end(b), OC_DATAGRAM_MAX - b->size);
 	if (sealed < 0)
 		return oc_violation(p, (int)-sealed);
 	oc_batch_add(b, (size_t)sealed);
 	p->warm = 1;
-	return OC_NOTHING;
+	return event;
 }
 
 /* ---- 8 count --------------------------------------------------------------------------------------------------- */
@@ -192,7 +193,7 @@ static int forward(struct oc_pump *p, uint8_t *packet, size_t n)
 	int type = squeeze(p, d ? p->dtls_compression : p->tls_compression, &packet, &size);
 	int event = d ? seal_datagram(p, d, type, packet, size) : seal_stream(p, type, packet, size);
 
-	if (event == OC_NOTHING && !p->udp_full)
+	if (event != OC_EVENT_VIOLATION && !p->udp_full)
 		count(p, data, n);
 	return event;
 }

@@ -94,6 +94,7 @@ void oc_dtls_close(struct oc_dtls *d)
 		gnutls_certificate_free_credentials(d->certificate);
 	oc_half_close(&d->read);
 	oc_half_close(&d->write);
+	free(d->taken);
 	gnutls_memset(d, 0, sizeof *d);
 	free(d);
 }
@@ -202,7 +203,8 @@ static int take_keys(struct oc_dtls *d)
 		size_t room = gnutls_dtls_get_mtu(d->session), data = gnutls_dtls_get_data_mtu(d->session);
 
 		d->overhead = room > data ? room - data : 0;
-		return 0;
+		d->taken = malloc(OC_CONTENT_MAX);
+		return d->taken ? 0 : GNUTLS_E_MEMORY_ERROR;
 	}
 	if ((e = take_half(d, &d->read, 1)) < 0 || (e = take_half(d, &d->write, 0)) < 0)
 		return e;
@@ -342,19 +344,35 @@ static int is_ours(const struct oc_dtls *d, const struct oc_dtls_header *header)
 	return (header->type == OC_APPLICATION || header->type == OC_ALERT) && header->epoch == d->epoch;
 }
 
+/* There is no looking without taking. */
+static int library_opens(struct oc_dtls *d, const uint8_t *datagram, size_t n)
+{
+	oc_dtls_give(d, datagram, n);
+	d->taken_size = (size_t)library_next(d, d->taken, OC_CONTENT_MAX, &d->taken_type);
+	oc_dtls_give(d, NULL, 0);
+	return d->taken_size && d->taken_type == OC_APPLICATION;
+}
+
+static long library_content(struct oc_dtls *d, uint8_t *plain, size_t room, int *type)
+{
+	size_t n = d->taken_size;
+
+	if (!n || n > room)
+		return library_next(d, plain, room, type);
+	memcpy(plain, d->taken, n);
+	*type = d->taken_type;
+	d->taken_size = 0;
+	return (long)n;
+}
+
 int oc_dtls_opens(struct oc_dtls *d, const uint8_t *datagram, size_t n, uint8_t *scratch, size_t room)
 {
 	struct oc_dtls_header header;
-	int type;
 
 	if (!d->established || oc_dtls_parse(datagram, n, &header) < 0)
 		return 0;
-	if (d->library) {
-		/* There is no looking without taking; what is taken here is a packet that is lost. */
-		oc_dtls_give(d, datagram, n);
-		return header.type == OC_APPLICATION && library_next(d, scratch, room, &type) > 0 &&
-		       type == OC_APPLICATION;
-	}
+	if (d->library)
+		return header.type == OC_APPLICATION && library_opens(d, datagram, n);
 	return is_ours(d, &header) && oc_dtls_unseal(&d->read, &d->window, &header, datagram, scratch, room) >= 0;
 }
 
@@ -370,7 +388,7 @@ long oc_dtls_next(struct oc_dtls *d, uint8_t *plain, size_t room, int *type, dou
 	struct oc_dtls_header header;
 
 	if (d->library) {
-		long n = library_next(d, plain, room, type);
+		long n = library_content(d, plain, room, type);
 
 		if (n > 0)
 			d->last_rx = now;

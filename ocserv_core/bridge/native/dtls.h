@@ -34,6 +34,9 @@ struct oc_dtls {
 
 	int established;
 	int library;    /* data goes by GnuTLS's records */
+	uint8_t *taken; /* a library session's content that oc_dtls_opens had to take; oc_dtls_next gives it */
+	size_t taken_size;
+	int taken_type;
 	int deaf;       /* GnuTLS gave up: it hears nothing more, the keys still serve */
 	uint16_t epoch; /* of the keys */
 	struct oc_half read, write;
@@ -68,7 +71,8 @@ unsigned int oc_dtls_timeout(struct oc_dtls *d);
 
 /* ---- an established session ------------------------------------------------------------------------------------ */
 
-/* Whether this session's keys open the datagram's first record. Nothing is noted; `room` bytes are written over. */
+/* Whether this session's keys open the datagram's first record. Nothing is noted, or what GnuTLS has noted is given
+ * again by oc_dtls_next; `room` bytes are written over. */
 int oc_dtls_opens(struct oc_dtls *d, const uint8_t *datagram, size_t n, uint8_t *scratch, size_t room);
 
 /* A datagram, whose contents oc_dtls_next gives one by one: a length and *type (application data or alert), 0 after

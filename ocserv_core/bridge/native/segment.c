@@ -47,7 +47,7 @@ static int protocol_of(int gso_type, int version)
 	case OC_GSO_TCPV6:
 		return version == 6 ? OC_TCP : 0;
 	case OC_GSO_UDP_L4:
-		return OC_UDP;
+		return version == 4 || version == 6 ? OC_UDP : 0;
 	default:
 		return 0;
 	}

@@ -459,15 +459,15 @@ static int receive_stream(struct oc_pump *p)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? OC_NOTHING : oc_closed(p, 0);
 }
 
-/* One socket at a time: what was received is taken before the next is read. An error of a datagram socket (nobody
- * listens there, as ICMP has it) says that the client is not heard there now. */
+/* One socket at a time: what was received is taken before the next is read. An error of the active session's socket
+ * (nobody listens there, as ICMP has it) says that the client does not hear what is sent there. */
 static void receive_datagrams(struct oc_pump *p, int fd)
 {
 	int n = oc_receive(&p->received, fd);
 	size_t bytes = 0;
 
 	p->received_fd = fd;
-	if (n < 0)
+	if (n < 0 && p->active >= 0 && p->dtls[p->active]->fd == fd)
 		p->udp_up = 0;
 	for (int i = 0; i < n; i++)
 		bytes += p->received.of[i].size;
