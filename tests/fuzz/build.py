@@ -5,6 +5,7 @@ Needs clang with its runtime libraries. Called by test_fuzz.py; a fuzzer that is
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ def compiler() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
+@functools.cache
 def missing() -> str:
     """Why nothing can be built here; "" where it can."""
     clang = compiler()
