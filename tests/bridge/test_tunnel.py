@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from ocserv_core.bridge.pump import PumpOptions
 from ocserv_core.model import Offloads
 
+from ..system.forked import in_child
 from .dtls_peers import SUITES, shake_over
 from .native_segments import gather
-from .packet_model import on_the_wire, without_idle_ident
+from .packet_model import FLOWS, UDP, Step, conversation, on_the_wire, without_idle_ident
 from .peers import NORMAL, TLS12
+from .refusals import NUMBERS, refuse_long_writes
 from .strategies import CONVERSATIONS
 from .tunnels import End, both_ends, settle
 
@@ -108,6 +111,24 @@ def test_what_the_device_does_not_take_gathered_comes_apart(channel: str, offloa
             assert alike(carry(client, ours, up)) == alike(up)
 
         same()
+
+
+@pytest.mark.skipif(not NUMBERS, reason="needs the numbers of this machine's system calls")
+@pytest.mark.parametrize("flow", [0, 1, 2, 3])
+def test_a_kernel_that_refuses_gathered_packets_gets_them_one_by_one(flow: int) -> None:
+    def child() -> list[object]:
+        with tunnel("tls13", "", Offloads()) as (ours, client):
+            refuse_long_writes(errno.EINVAL, 2000)
+            packets = conversation([Step(flow, 1000)] * 30)
+            first, second = carry(client, ours, packets), carry(client, ours, packets)
+            right = alike(first) == alike(second) == alike(packets)
+            traffic = ours.pump.traffic
+            gathered = ours.pump._pump.gathered
+            return [right, traffic.rx_packets, traffic.rx_bytes == 2 * sum(map(len, packets)), ours.pump.dropped.total,
+                    gathered.tcp, gathered.udp]  # fmt: skip
+
+    udp = FLOWS[flow][0] == UDP
+    assert in_child(child) == [True, 60, True, 0, int(udp), int(not udp)]
 
 
 def test_a_device_of_plain_packets_carries_the_same() -> None:

@@ -50,7 +50,7 @@ long oc_record_length(const uint8_t *data, size_t n)
 static void mark_whole(struct oc_transport *t)
 {
 	size_t have = t->end - t->start;
-	long length = oc_record_length(t->in + t->start, have);
+	long length = have ? oc_record_length(t->in + t->start, have) : 0;
 
 	/* What is no record at all (HTTP without TLS, an SSLv2 hello) is GnuTLS's to refuse, and at once. */
 	if (length < 0 || t->eof)
