@@ -140,6 +140,22 @@ class Router(Host):
         self.inside.open("02:00:00:00:00:02")
         self.run("sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1").check_returncode()
 
+    def narrow(self, mtu: int, *, silent: bool = False) -> None:
+        """Forward no IPv4 packet that is longer than `mtu` bytes; silent: and do not tell its sender."""
+        for segment, device in ((self._segment, "eth0"), (self.inside, "bridge")):
+            (address,) = re.findall(rf"inet ({re.escape(segment.net4)}\d+)/", ip("-n", self.name, "-4", "address"))
+            route = [f"{segment.net4}0/24", "dev", device, "scope", "link", "src", address, "proto", "kernel"]
+            ip("-n", self.name, "route", "change", *route, "mtu", "lock", str(mtu))
+        # The TCP of the tunnel itself shall not be what breaks.
+        self.nft(
+            "add table ip narrow\n"
+            "add chain ip narrow forward { type filter hook forward priority 0; }\n"
+            "add chain ip narrow output { type filter hook output priority 0; }\n"
+            f"add rule ip narrow forward tcp flags syn tcp option maxseg size set {mtu - 100}\n"
+        )
+        if silent:
+            self.nft("add rule ip narrow output icmp type destination-unreachable drop\n")
+
     def masquerade(self) -> None:
         """Hide who is behind it. UDP gets ports by chance, so that they are others after `forget_mappings`."""
         self.nft(

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .network import Namespace
 from .processes import Watched
@@ -20,7 +20,9 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def connected(source: Namespace, target: Namespace, address: str) -> Iterator[tuple[socket.socket, socket.socket]]:
+def connected(
+    source: Namespace, target: Namespace, address: str, patience: float = PATIENCE
+) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A TCP connection from `source` to `address`, which `target` has: its two ends."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with target.open_socket(family) as listener, source.open_socket(family) as near:
@@ -29,27 +31,34 @@ def connected(source: Namespace, target: Namespace, address: str) -> Iterator[tu
         near.connect(listener.getsockname()[:2])
         far, _ = listener.accept()
         with far:
-            far.settimeout(PATIENCE)
-            near.settimeout(PATIENCE)
+            far.settimeout(patience)
+            near.settimeout(patience)
             yield near, far
 
 
-def arrives_whole(source: Namespace, target: Namespace, address: str, size: int = 5 * MEGABYTE) -> bool:
-    """Send `size` random bytes from `source` to `address` in `target`; whether the same ones arrive."""
+def arrives_whole(
+    source: Namespace, target: Namespace, address: str, size: int = 5 * MEGABYTE, *, patience: float = PATIENCE
+) -> bool:
+    """Send `size` random bytes from `source` to `address` in `target`; whether the same ones arrive, without a pause
+    of `patience` seconds."""
     data = random.Random(size).randbytes(size)
     received = hashlib.sha256()
-    with connected(source, target, address) as (near, far):
+    with connected(source, target, address, patience) as (near, far):
         sender = threading.Thread(target=_send, args=(near, data), daemon=True)
         sender.start()
-        while chunk := far.recv(CHUNK):
-            received.update(chunk)
+        try:
+            while chunk := far.recv(CHUNK):
+                received.update(chunk)
+        except TimeoutError:
+            near.shutdown(socket.SHUT_RDWR)
         sender.join(PATIENCE)
     return received.digest() == hashlib.sha256(data).digest()
 
 
 def _send(near: socket.socket, data: bytes) -> None:
-    near.sendall(data)
-    near.shutdown(socket.SHUT_WR)
+    with suppress(OSError):  # the receiver has given up
+        near.sendall(data)
+        near.shutdown(socket.SHUT_WR)
 
 
 class Echo:
