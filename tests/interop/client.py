@@ -30,6 +30,9 @@ echo "script: done $reason"
 """LAB_NETWORK4 and LAB_NETWORK6 are the pools: the only routes that a client gets."""
 
 
+DTLS_UP = r"^Established DTLS connection .*Ciphersuite (\S+)\.$"
+
+
 class Client:
     """One openconnect process. `environment` is what its script was told at the last connect."""
 
@@ -50,6 +53,10 @@ class Client:
     def await_reconnected(self, timeout: float = PATIENCE, *, times: int = 1) -> None:
         """Until it is back by itself, with its cookie."""
         self.output.wait_for("^script: done reconnect$", timeout, times=times)
+
+    def await_dtls(self, timeout: float = PATIENCE, *, times: int = 1) -> str:
+        """Until its DTLS is up (for the `times`-th time): the ciphersuite as it names that."""
+        return self.output.wait_for(DTLS_UP, timeout, times=times)[1]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from ocserv_core.system import crypt
 
 from .certificates import make_certificate, pin_of
 from .client import SCRIPT, Client
-from .network import SERVER4, SERVER6, Host, Namespace, Network
+from .network import SERVER4, SERVER6, Host, Namespace, Network, Router
 from .processes import Watched
 from .server import OCSERV, Server
 
@@ -125,10 +125,15 @@ class Lab:
 
     # ---- clients
 
-    def host(self) -> Host:
-        """A new machine beside the server."""
+    def host(self, router: Router | None = None) -> Host:
+        """A new machine beside the server, or behind a router."""
         assert self.network is not None
-        return self.network.host()
+        return self.network.host(router)
+
+    def router(self) -> Router:
+        """A new machine beside the server, with room for others behind it."""
+        assert self.network is not None
+        return self.network.router()
 
     def openconnect(
         self,
