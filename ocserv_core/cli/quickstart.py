@@ -188,19 +188,25 @@ def _free_port() -> int:
 
 
 def _is_free(port: int) -> bool:
-    """Whether the server could listen on it, on every address of both families."""
-    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
+    """Whether the server could listen on it, by TCP and UDP, on every address of both families."""
+    addresses = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    return all(_can_listen(family, address, kind, port) for family, address in addresses for kind in kinds)
+
+
+def _can_listen(family: int, address: str, kind: int, port: int) -> bool:
+    try:
+        with socket.socket(family, kind) as probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind((address, port))
+            probe.bind((address, port))
+            if kind == socket.SOCK_STREAM:
                 # With SO_REUSEADDR two sockets may be bound; only one of them may listen.
                 probe.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
     return True
 
 

@@ -14,8 +14,10 @@ CONFIG = """\
 auth = "plain[passwd={home}/ocpasswd]"
 
 # ---- where clients connect -------------------------------------------------------------------------------------
-# TCP on every address of this machine. In a firewall this port must be open.
+# On every address of this machine: TCP, and UDP for the packets of those whom UDP reaches, which is faster. In a
+# firewall both must be open; without UDP everything goes by TCP.
 tcp-port = {port}
+udp-port = {port}
 
 # ---- the certificate -------------------------------------------------------------------------------------------
 # It signed itself, so clients must be told its fingerprint (openconnect --servercert pin-sha256:…). With a

@@ -41,7 +41,7 @@ def test_the_configuration_is_read_without_a_warning(folder: Path) -> None:
     ready = quickstart.prepare(str(folder))
     reading = read_config(Path(ready.config_file).read_text(), ready.config_file, strict=True)
     assert reading.warnings == ()
-    assert reading.config.server.tcp_port == ready.port
+    assert reading.config.server.tcp_port == reading.config.server.udp_port == ready.port
 
 
 def test_the_configuration_routes_only_its_own_network_and_names_no_resolver(folder: Path) -> None:
@@ -107,6 +107,15 @@ def test_a_port_that_is_taken_is_passed_over(folder: Path, monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as closed:
         ports = taken.getsockname()[1], closed.getsockname()[1]
         closed.close()
+        monkeypatch.setattr(quickstart, "PORTS", ports)
+        assert quickstart.prepare(str(folder)).port == ports[1]
+
+
+def test_a_port_that_is_taken_by_udp_alone_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as free, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 0))
+        ports = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
         monkeypatch.setattr(quickstart, "PORTS", ports)
         assert quickstart.prepare(str(folder)).port == ports[1]
 
