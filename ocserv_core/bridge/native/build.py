@@ -45,6 +45,7 @@ HEADERS = (
     "dtls",
     "datagrams",
     "limit",
+    "delay",
     "queue",
     "pump",
 )

@@ -245,6 +245,23 @@ void oc_coalesce_next(struct oc_coalescer *c);
 struct oc_limit { double rate, level, last; };
 int oc_limit_admits(struct oc_limit *l, size_t n, double now);
 
+/* ---- queue.h ---- */
+static const double OC_QUEUE_PATIENCE;
+static const double OC_QUEUE_INTERVAL;
+struct oc_queue { double next; unsigned int dropped; };
+void oc_queue_begins(struct oc_queue *q, double now);
+int oc_queue_sheds(struct oc_queue *q, double now);
+
+/* ---- delay.h ---- */
+#define OC_DELAY_BYTES ...
+static const double OC_DELAY_GIVE_UP;
+struct oc_delay { int on, channel, asked; size_t sent; double asked_at, last, least; unsigned int dropped; ...; };
+double oc_delay_interval(const struct oc_delay *d);
+int oc_delay_asks(struct oc_delay *d, double now);
+void oc_delay_asked(struct oc_delay *d, int channel, double now);
+int oc_delay_answered(struct oc_delay *d, int channel, double now);
+int oc_delay_sheds(struct oc_delay *d, double now);
+
 /* ---- datagrams.h ---- */
 #define OC_DATAGRAM_MAX ...
 #define OC_BATCH_COUNT ...
@@ -329,6 +346,7 @@ struct oc_pump {
     uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost;
     int newest, active, udp_up, udp_full, any_source;
     struct oc_limit rx_limit, tx_limit;
+    struct oc_delay delay;
     int tls_compression, dtls_compression;
     size_t no_compress_limit;
     struct oc_batch batch;
