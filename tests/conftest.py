@@ -32,7 +32,7 @@ def no_tun() -> str:
 
 @functools.cache
 def no_lab() -> str:
-    programs = ("openconnect", "ip", "ping", "setpriv", "openssl", "gnutls-cli")
+    programs = ("openconnect", "ip", "nft", "ping", "setpriv", "openssl", "gnutls-cli")
     missing = [name for name in programs if shutil.which(name) is None]
     if no_tun() or missing:
         return no_tun() or f"needs {', '.join(missing)}"

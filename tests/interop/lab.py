@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -122,6 +123,15 @@ class Lab:
     def start_server(self, **options: Option) -> Server:
         """Start the server and wait until it listens."""
         return self.launch(**options).await_listening()
+
+    def start_altered(self, lines: str, /, **options: Option) -> Server:
+        """Start it where these lines of Python have run before, in main alone: for a kernel or a clock that a test
+        cannot have otherwise."""
+        program = self.write(
+            "altered.py", f"{lines}\nfrom ocserv_core.cli.ocserv import main\nraise SystemExit(main())\n"
+        )
+        argv = [sys.executable, program, "-f", "--log-stderr", "-c", self.configure(**options)]
+        return self.run_server(argv, self.path("occtl.sock")).await_listening()
 
     # ---- clients
 

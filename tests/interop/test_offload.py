@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 
 import pytest
 
 from .lab import GATEWAY4, GATEWAY6, POOL4, POOL6, SERVER4, SERVER6, Lab
-from .server import Server
 from .traffic import MEGABYTE, arrives_whole, datagrams_arrive, echoed
 
 IP4_ICMP = 28
@@ -70,7 +68,6 @@ def test_a_ping_of_every_size_comes_back(lab: Lab, words: tuple[str, ...]) -> No
 
 REFUSING = """\
 import errno, fcntl, struct
-from ocserv_core.cli.ocserv import main
 from ocserv_core.system import tun
 
 class Refusing:
@@ -82,16 +79,8 @@ class Refusing:
         return fcntl.ioctl(fd, request, argument)
 
 tun.fcntl = Refusing()
-raise SystemExit(main())
 """
-"""The server, with a kernel that knows no vnet headers, or not these offloads."""
-
-
-def _start_refused(lab: Lab, *, vnet: bool, offloads: int) -> Server:
-    program = lab.write("refusing.py", REFUSING.format(vnet=vnet, offloads=offloads))
-    configuration = lab.configure(udp_port=443)
-    argv = [sys.executable, program, "-f", "--log-stderr", "-c", configuration]
-    return lab.run_server(argv, lab.path("occtl.sock")).await_listening()
+"""A kernel that knows no vnet headers, or not these offloads."""
 
 
 def _read_from_device(lab: Lab) -> int:
@@ -108,7 +97,7 @@ def _read_from_device(lab: Lab) -> int:
 def test_a_tun_that_is_refused_something_carries_all_the_same(
     lab: Lab, vnet: bool, offloads: int, segmented: bool
 ) -> None:
-    _start_refused(lab, vnet=vnet, offloads=offloads)
+    lab.start_altered(REFUSING.format(vnet=vnet, offloads=offloads), udp_port=443)
     client = lab.connect()
     client.await_dtls()
     assert ("vnet_hdr off" in lab.namespace.run("ip", "-details", "link", "show", "vpns0").stdout) == vnet

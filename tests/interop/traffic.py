@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import signal
 import socket
+import statistics
 import struct
 import threading
 from collections.abc import Iterator, Sequence
@@ -111,6 +113,12 @@ class Pinging:
         told = self._output.wait_for(r"^(\d+) packets transmitted, (\d+) received")
         sent, received = int(told[1]), int(told[2])
         return sent, sent - received
+
+    @property
+    def median(self) -> float:
+        """The time between an echo and its answer, in seconds."""
+        times = [float(found) for found in re.findall(r" time=([0-9.]+) ms", self._output.text)]
+        return statistics.median(times) / 1000
 
     def destroy(self) -> None:
         self._process.destroy()
