@@ -54,7 +54,8 @@ class PumpOptions:
     anywhere. *_compression: "oc-lz4", "lzs" or "" for none; packets of at most no_compress_limit bytes are not
     compressed. udp_patience: seconds of silence by DTLS after which packets go by TLS; 0 for never. *_per_sec: bytes,
     0 for no limit. latency: measure how long what comes by DTLS is here. measure_delay: ask the client by DPD, while
-    much is sent, how long that waits until it is read, and keep that short. client: ours is the client's end.
+    much is sent, how long that waits until it is read, and keep that short. discover_mtu: tell when the kernel finds
+    datagrams too big (TooBig). client: ours is the client's end.
     """
 
     offloads: Offloads | None = None
@@ -67,6 +68,7 @@ class PumpOptions:
     tx_per_sec: int = 0
     latency: bool = False
     measure_delay: bool = False
+    discover_mtu: bool = False
     client: bool = False
 
 
@@ -236,6 +238,12 @@ class Pump:
         """Packets go by TLS, until the client is heard by DTLS again."""
         self._pump.udp_up = 0
 
+    def use_datagrams(self, use: bool) -> None:
+        """Whether packets may go by DTLS at all."""
+        self._pump.udp_off = not use
+        if not use:
+            self._pump.udp_up = 0
+
     def send_datagram(self, slot: int, packet_type: int, payload: bytes = b"") -> int:
         """Send a packet without data by DTLS, now. 0, or an errno: it is lost then. payload < 20480 bytes."""
         return int(lib.oc_put_datagram(self._pump, slot, packet_type, payload, len(payload)))
@@ -331,6 +339,7 @@ def _configure(pump: CData, options: PumpOptions) -> None:
     pump.rx_limit.rate = options.rx_per_sec
     pump.tx_limit.rate = options.tx_per_sec
     pump.delay.on = options.measure_delay
+    pump.discover_mtu = options.discover_mtu
     if options.latency and lib.oc_pump_measure(pump) < 0:
         raise MemoryError
 

@@ -63,7 +63,7 @@ class MtuDiscovery:
 
     @property
     def too_narrow(self) -> bool:
-        """Whether the kernel refuses even the floor: then DTLS is of no use on this path."""
+        """Whether not even the floor goes through: then DTLS is of no use on this path."""
         return self._too_narrow
 
     def restart(self, now: float) -> None:
@@ -80,14 +80,15 @@ class MtuDiscovery:
         """When `on_deadline` is to be called next; infinity while it rests for ever."""
         return self._due
 
-    def on_deadline(self, now: float) -> int | None:
-        """The size of the probe to send now, None where there is none. Called too early it returns None."""
+    def on_deadline(self, now: float, last_rx: float = -math.inf) -> int | None:
+        """The size of the probe to send now, None where there is none. Called too early it returns None. last_rx: when
+        anything came by DTLS."""
         if now < self._due:
             return None
         if not self._size:
             self.restart(now)
         elif self._tries == TRIES:
-            self._on_lost(now)
+            self._on_lost(now, last_rx)
         return self._try(now) if self._size else None
 
     def on_answer(self, now: float) -> None:
@@ -137,7 +138,7 @@ class MtuDiscovery:
         self._proved = True
         self._data_mtu = max(self._data_mtu, size)
 
-    def _on_lost(self, now: float) -> None:
+    def _on_lost(self, now: float, last_rx: float) -> None:
         """No answer to any probe of this size."""
         if self._proved and self._size <= self._low:
             # The peer's own probe came through meanwhile.
@@ -146,7 +147,8 @@ class MtuDiscovery:
             self._high = self._size
             self._search(now)
         else:
-            # Not even the smallest is answered, which says nothing of sizes: whether the peer lives is not asked here.
+            # Not even the smallest is answered: of a peer that is heard all the same, that is the size's fault.
+            self._too_narrow = last_rx > self._began
             self._rest(now + AGAIN)
 
     def _search(self, now: float) -> None:

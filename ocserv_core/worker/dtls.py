@@ -257,7 +257,7 @@ class DtlsSide:
             self._liveness.restart(now)
         self._on_liveness(self._liveness.on_deadline(now, last_rx))
         if self._discovery is not None:
-            self._probe(self._discovery.on_deadline(now))
+            self._probe(self._discovery.on_deadline(now, last_rx))
 
     def _on_liveness(self, action: LivenessAction | None) -> None:
         if action is LivenessAction.DPD_TIMEOUT:
@@ -291,8 +291,7 @@ class DtlsSide:
     def _follow_discovery(self) -> None:
         if self._discovery is None:
             return
-        if self._discovery.too_narrow:
-            self._pump.deactivate()
+        self._pump.use_datagrams(not self._discovery.too_narrow)
         if self._discovery.data_mtu != self._pump.mtu:
             self._use_mtu(self._discovery.data_mtu)
             self._on_change()

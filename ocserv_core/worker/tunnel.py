@@ -86,7 +86,7 @@ class Tunnel:
         session.send(offer.header)
         now = time.monotonic()
         terms = self._dtls_terms(mtu_discovery)
-        options = pump_options(granted, offer, latency=latency)
+        options = pump_options(granted, offer, latency=latency, mtu_discovery=mtu_discovery)
         self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched(), options=options)
         self._dtls = DtlsSide(self._pump, terms, self._tell_main) if terms is not None else None
         self._liveness = Liveness(offer.liveness, now)
@@ -331,7 +331,7 @@ class Tunnel:
             self._secmod_alive = False
 
 
-def pump_options(granted: Granted, offer: Offer, *, latency: bool) -> PumpOptions:
+def pump_options(granted: Granted, offer: Offer, *, latency: bool, mtu_discovery: bool) -> PumpOptions:
     """How the packets of this session are treated."""
     config = granted.reply.config
     return PumpOptions(
@@ -344,6 +344,7 @@ def pump_options(granted: Granted, offer: Offer, *, latency: bool) -> PumpOption
         rx_per_sec=config.rx_data_per_sec,
         tx_per_sec=config.tx_data_per_sec,
         latency=latency,
+        discover_mtu=mtu_discovery,
         # What others make of a request every few milliseconds is not known.
         measure_delay=granted.request.client_class is ClientClass.OPENCONNECT,
     )

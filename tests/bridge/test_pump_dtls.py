@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -707,7 +707,7 @@ def test_a_full_tun_is_waited_for(by: str) -> None:
 
 
 def test_datagrams_that_the_path_does_not_carry_are_told_and_the_next_goes() -> None:
-    with site(mtu=16000) as s:
+    with site(replace(PLAIN, discover_mtu=True), mtu=16000) as s:
         client = s.join()
         client.speak()
         client.path.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)

@@ -92,11 +92,6 @@ def test_a_cipher_with_longer_records_lowers_the_mtu_of_both_ends(lab: Lab) -> N
 
 # ---- a path that carries less -------------------------------------------------------------------------------------
 
-ICMP_IS_NOT_HEARD = pytest.mark.xfail(
-    strict=True,
-    reason="the pump passes over EMSGSIZE where it is said of an earlier datagram: receiving, and sending many",
-)
-
 NARROW = 1400
 CARRIED = NARROW - DTLS_OVERHEAD
 
@@ -121,7 +116,6 @@ def test_a_narrow_path_that_says_nothing_is_found_out(lab: Lab) -> None:
     assert CARRIED - 8 <= _device_mtu(lab, server) <= CARRIED
 
 
-@ICMP_IS_NOT_HEARD
 def test_a_narrow_path_that_says_so_is_known_at_once(lab: Lab) -> None:
     server = lab.start_server(udp_port=443, try_mtu_discovery=True)
     router = _behind(lab)
@@ -134,7 +128,6 @@ def test_a_narrow_path_that_says_so_is_known_at_once(lab: Lab) -> None:
     assert _device_mtu(lab, server) == CARRIED
 
 
-@ICMP_IS_NOT_HEARD
 def test_a_path_that_becomes_narrow_and_says_so_is_followed(lab: Lab) -> None:
     server = lab.start_server(udp_port=443, try_mtu_discovery=True)
     router = _behind(lab)
@@ -159,7 +152,6 @@ def test_without_discovery_packets_go_in_fragments_where_the_path_says_so(lab: L
     assert client.output.count("Established DTLS") == 1
 
 
-@ICMP_IS_NOT_HEARD
 def test_a_path_too_narrow_for_ipv6_leaves_the_packets_to_tls(lab: Lab) -> None:
     server = lab.start_server(udp_port=443, try_mtu_discovery=True)
     router = _behind(lab)

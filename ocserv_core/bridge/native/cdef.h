@@ -344,7 +344,7 @@ struct oc_pump {
     size_t mtu;
     double last_rx, last_data_rx, last_data_tx, udp_patience;
     uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost;
-    int newest, active, udp_up, udp_full, any_source;
+    int newest, active, udp_up, udp_off, udp_full, any_source, discover_mtu;
     struct oc_limit rx_limit, tx_limit;
     struct oc_delay delay;
     int tls_compression, dtls_compression;

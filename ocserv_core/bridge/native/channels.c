@@ -129,7 +129,7 @@ void oc_heard(struct oc_pump *p, struct oc_dtls *d)
 	if (slot == p->newest)
 		p->active = slot;
 	if (slot == p->active)
-		p->udp_up = 1;
+		p->udp_up = !p->udp_off;
 }
 
 /* The session that a packet goes by now; NULL for TLS. */
@@ -148,13 +148,15 @@ struct oc_dtls *oc_channel(struct oc_pump *p)
 
 /* ---- what is sent ---------------------------------------------------------------------------------------------- */
 
-static int too_big(struct oc_pump *p, int fd)
+int oc_too_big(struct oc_pump *p, int fd)
 {
 	socklen_t size = sizeof p->path_mtu;
 	struct sockaddr_storage address;
 	socklen_t address_size = sizeof address;
 	int ipv6;
 
+	if (!p->discover_mtu)
+		return OC_NOTHING;
 	p->path_mtu = 0;
 	if (getsockname(fd, (struct sockaddr *)&address, &address_size) < 0)
 		return OC_EVENT_TOO_BIG;
@@ -180,7 +182,7 @@ int oc_send_batch(struct oc_pump *p)
 		return OC_NOTHING;
 	}
 	if (error == EMSGSIZE)
-		return too_big(p, d->fd);
+		return oc_too_big(p, d->fd);
 	if (error && p->active == p->batch_slot)
 		p->udp_up = 0;
 	return OC_NOTHING;

@@ -92,8 +92,12 @@ int oc_batch_send(struct oc_batch *b, int fd, uint64_t *lost)
 			error = ECONNREFUSED;
 		} else if (n < 0 && way != OC_SINGLE && (refused(errno) || errno == EMSGSIZE)) {
 			/* Longer than the path is known to carry: such a one may go in fragments, which segments may not.
-			 * Older kernels say EINVAL of that, so the next way is kept only when it succeeds. */
-			for_good &= errno != EMSGSIZE;
+			 * Older kernels say EINVAL of that, so the next way is kept only when it succeeds. Or the
+			 * word of a router about an earlier one, which is said once. */
+			if (errno == EMSGSIZE) {
+				error = EMSGSIZE;
+				for_good = 0;
+			}
 			way++;
 		} else if (n >= 0 || errno != EINTR) {
 			error = n < 0 ? errno : EIO;

@@ -61,8 +61,8 @@ static inline unsigned int oc_batch_left(const struct oc_batch *b)
 	return b->each ? (unsigned int)((b->size - b->sent + b->each - 1) / b->each) : 0;
 }
 
-/* 0: the batch is empty again. EAGAIN: its rest waits for room in the socket. Any other errno: its rest was thrown away,
- * and is added to *lost. ECONNREFUSED may tell of earlier ones alone. */
+/* 0: the batch is empty again. EAGAIN: its rest waits for room in the socket. Any other errno: what could not be sent of
+ * it was thrown away, and is added to *lost. ECONNREFUSED and EMSGSIZE may tell of earlier ones alone. */
 int oc_batch_send(struct oc_batch *b, int fd, uint64_t *lost);
 
 /* ---- in -------------------------------------------------------------------------------------------------------- */

@@ -117,6 +117,8 @@ struct oc_pump {
 	struct oc_dtls *dtls[OC_DTLS_MAX]; /* those in handshake, too */
 	int newest, active;  /* attached last; whose packets are sent by DTLS, once it has spoken; or -1 */
 	int udp_up;          /* packets go by DTLS */
+	int udp_off;         /* they never do */
+	int discover_mtu;    /* what is too big for the path is told: OC_EVENT_TOO_BIG */
 	double udp_patience; /* seconds of silence after which they do not; 0: never */
 	struct oc_dtls *giving; /* a datagram was given to it, and more may be in it */
 	int batch_slot;         /* whose the batch is */
@@ -219,6 +221,7 @@ int oc_slot_of(const struct oc_pump *p, const struct oc_dtls *d);
 int oc_slot_on(const struct oc_pump *p, int fd);
 int oc_handshake_on(const struct oc_pump *p, int fd);
 int oc_send_batch(struct oc_pump *p);
+int oc_too_big(struct oc_pump *p, int fd);
 
 int oc_violation(struct oc_pump *p, int fault);
 int oc_closed(struct oc_pump *p, int clean);

@@ -463,14 +463,17 @@ static int receive_stream(struct oc_pump *p)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? OC_NOTHING : oc_closed(p, 0);
 }
 
-/* One socket at a time: what was received is taken before the next is read. An error of the active session's socket
- * (nobody listens there, as ICMP has it) says that the client does not hear what is sent there. */
-static void receive_datagrams(struct oc_pump *p, int fd)
+/* One socket at a time: what was received is taken before the next is read. An error of the socket is ICMP's word of
+ * what was sent, and is said once: too big for the path; or nobody listens there, so that the client does not hear
+ * what is sent by this session. */
+static int receive_datagrams(struct oc_pump *p, int fd)
 {
 	int n = oc_receive(&p->received, fd);
 	size_t bytes = 0;
 
 	p->received_fd = fd;
+	if (n == -EMSGSIZE)
+		return oc_too_big(p, fd);
 	if (n < 0 && p->active >= 0 && p->dtls[p->active]->fd == fd)
 		p->udp_up = 0;
 	for (int i = 0; i < n; i++)
@@ -481,6 +484,7 @@ static void receive_datagrams(struct oc_pump *p, int fd)
 	/* A full house may have left somebody outside. */
 	if (n < OC_RECEIVE)
 		p->udp_ready &= ~(1u << oc_slot_on(p, fd));
+	return OC_NOTHING;
 }
 
 static int upstream_datagrams(struct oc_pump *p)
@@ -489,8 +493,9 @@ static int upstream_datagrams(struct oc_pump *p)
 
 	for (int slot = 0; slot < OC_DTLS_MAX; slot++)
 		while (event == OC_NOTHING && !p->tun_full && p->udp_ready >> slot & 1 && turns++ < OC_TURN) {
-			receive_datagrams(p, p->dtls[slot]->fd);
-			event = open_datagrams(p);
+			event = receive_datagrams(p, p->dtls[slot]->fd);
+			if (event == OC_NOTHING)
+				event = open_datagrams(p);
 		}
 	return event;
 }
