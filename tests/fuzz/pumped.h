@@ -31,29 +31,39 @@ static inline void open_sockets(void)
 	}
 }
 
-/* The session is no more than what GnuTLS needs to be asked for: its keys are none, and are replaced. */
-static inline struct oc_pump *open_pump(unsigned int options)
+static inline struct oc_pump *open_pump_on(gnutls_session_t session, struct oc_transport *transport,
+					   unsigned int options)
 {
-	static gnutls_session_t session;
-	static struct oc_transport transport;
 	static const uint8_t address[16] = { 10 };
 	struct oc_pump *p;
 	int error;
 
 	open_sockets();
-	if (!session)
-		MUST(gnutls_init(&session, GNUTLS_SERVER) == 0);
-	transport.fd = stream[0];
 	memset(counters, 0, sizeof counters);
 	written_packets = written_bytes = 0;
-	p = oc_pump_open(session, &transport, tun[0], 1400, 0, (uint8_t *)counters, &error);
+	p = oc_pump_open(session, transport, tun[0], 1400, 0, (uint8_t *)counters, &error);
 	MUST(p);
-	p->library = NULL;
 	if (options & 1)
 		oc_pump_use_vnet(p, !(options & 2), !(options & 4));
 	if (options & 8)
 		MUST(oc_pump_allow(p, 4, address, 8) == 0);
 	p->tls_compression = p->dtls_compression = (int)(options >> 4 & 3) % 3;
+	return p;
+}
+
+/* The session is no more than what GnuTLS needs to be asked for: its keys are none, and are replaced. */
+static inline struct oc_pump *open_pump(unsigned int options)
+{
+	static gnutls_session_t session;
+	static struct oc_transport transport;
+	struct oc_pump *p;
+
+	open_sockets();
+	if (!session)
+		MUST(gnutls_init(&session, GNUTLS_SERVER) == 0);
+	transport.fd = stream[0];
+	p = open_pump_on(session, &transport, options);
+	p->library = NULL;
 	return p;
 }
 

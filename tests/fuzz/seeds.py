@@ -198,6 +198,29 @@ def datagrams() -> Seeds:
     }
 
 
+# ---- library: options, then steps
+
+
+def library() -> Seeds:
+    def packet(kind: int, size: int, options: int = 4) -> bytes:
+        return bytes([options, kind]) + struct.pack("<H", size)
+
+    def said(kind: int, payload: bytes, options: int = 8) -> bytes:
+        return bytes([options, len(payload)]) + payload + bytes([kind])
+
+    tls, dtls = bytes([VNET]), bytes([VNET | 128])
+    seeds = {}
+    for name, begin in (("tls", tls), ("dtls", dtls)):
+        seeds[f"{name}-run"] = begin + packet(TCP4, 500) * 5
+        seeds[f"{name}-control"] = begin + said(3, b"probe") + said(7, b"") + said(5, b"bye")
+        seeds[f"{name}-flipped"] = begin + packet(UDP4, 50) + packet(UDP4, 50, options=4 | 2) + b"\x30\0\1"
+        seeds[f"{name}-raw"] = begin + bytes([1, 21]) + b"\x17\3\3\0\x10" + bytes(16)
+    both = bytes([VNET | 128 | 64])
+    seeds["dtls-two-sessions"] = both + (packet(TCP4, 100) + packet(TCP4, 100, options=4 | 16)) * 3
+    seeds["dtls-moved"] = dtls + packet(TCP4, 100) + packet(TCP4, 100, options=4 | 64) + packet(TCP4, 100)
+    return seeds
+
+
 # ---- hello: options, then a ClientHello's body, or pieces of the stream
 
 
@@ -230,7 +253,7 @@ def hello() -> Seeds:
 
 def write() -> None:
     """All of them; what is there already under another name stays."""
-    for make in (segment, coalesce, compress, stream, datagrams, hello):
+    for make in (segment, coalesce, compress, stream, datagrams, library, hello):
         folder = CORPUS / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in make().items():
