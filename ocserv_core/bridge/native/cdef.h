@@ -254,7 +254,7 @@ int oc_queue_sheds(struct oc_queue *q, double now);
 
 /* ---- delay.h ---- */
 #define OC_DELAY_BYTES ...
-static const double OC_DELAY_GIVE_UP;
+static const double OC_DELAY_PATIENCE;
 struct oc_delay { int on, channel, asked; size_t sent; double asked_at, last, least; unsigned int dropped; ...; };
 double oc_delay_interval(const struct oc_delay *d);
 int oc_delay_asks(struct oc_delay *d, double now);

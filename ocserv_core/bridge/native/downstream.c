@@ -57,13 +57,20 @@ static int read_packet(struct oc_pump *p)
 
 /* ---- 3 admit --------------------------------------------------------------------------------------------------- */
 
-static int admits(struct oc_pump *p, size_t n)
+/* Packets of calls, of DNS, acknowledgements, and what would not slow down, are spared. */
+static int sheds(struct oc_pump *p, const uint8_t *packet, size_t n)
+{
+	return n > p->mtu / 2 && (oc_queue_sheds(&p->queue, p->now) || oc_delay_sheds(&p->delay, p->now)) &&
+	       oc_yields(packet, n);
+}
+
+static int admits(struct oc_pump *p, const uint8_t *packet, size_t n)
 {
 	if (n > p->mtu) {
 		p->too_long++;
 		return 0;
 	}
-	if (n > p->mtu / 2 && (oc_queue_sheds(&p->queue, p->now) || oc_delay_sheds(&p->delay, p->now))) {
+	if (sheds(p, packet, n)) {
 		p->shed++;
 		return 0;
 	}
@@ -220,7 +227,7 @@ static int forward_segments(struct oc_pump *p)
 
 	while (event == OC_NOTHING && !p->held && oc_room_for_packet(p) &&
 	       (packet = oc_segments_next(&p->segments, &n))) {
-		if (!admits(p, n))
+		if (!admits(p, packet, n))
 			continue;
 		event = forward(p, packet, n);
 		if (p->udp_full) {

@@ -127,6 +127,16 @@ int oc_is_data(const uint8_t *packet, size_t n)
 	return 0;
 }
 
+int oc_yields(const uint8_t *packet, size_t n)
+{
+	enum { HTTPS = 443 };
+	struct oc_flow_packet f = oc_parse_flow_packet(packet, n);
+
+	if (f.protocol == OC_UDP)
+		return oc_get16(packet + f.ip) == HTTPS || oc_get16(packet + f.ip + 2) == HTTPS;
+	return f.protocol == OC_TCP && f.size > f.headers;
+}
+
 /* ---- whose it is ----------------------------------------------------------------------------------------------- */
 
 static int matches(const uint8_t *address, const struct oc_network *network)

@@ -64,6 +64,9 @@ int oc_sums_hold(const uint8_t *packet, const struct oc_flow_packet *f);
 /* Whether an inner packet shows that somebody uses the tunnel: not ICMP, IGMP, ICMPv6. */
 int oc_is_data(const uint8_t *packet, size_t n);
 
+/* Whether its sender slows down when it is lost: TCP with a payload, or QUIC (by its port). */
+int oc_yields(const uint8_t *packet, size_t n);
+
 /* Networks that a packet may come from: `bits` of `address` count; version 4 or 6. */
 struct oc_network {
 	uint8_t version, bits, address[16];

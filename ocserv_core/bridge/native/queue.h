@@ -1,7 +1,7 @@
 /* A queue that stands is shortened (after CoDel, RFC 8289). The kernel keeps the queue of the TUN and does not say how long
  * a packet was in it, but it says when there is none left: a queue that was not empty for OC_QUEUE_PATIENCE only adds
- * delay, so packets are dropped from it, more and more often, until it is. TCP hears that and slows down. Small packets
- * (those of calls, of DNS, acknowledgements) are spared by who asks. */
+ * delay, so packets are dropped from it, more and more often, until it is. TCP hears that and slows down. Which packets
+ * are spared is said by who asks. */
 #ifndef OC_QUEUE_H
 #define OC_QUEUE_H
 

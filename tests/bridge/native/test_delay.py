@@ -21,11 +21,12 @@ class Delay:
         self.native.sent += size
         return bool(lib.oc_delay_asks(self.native, self.now))
 
-    def round_trip(self, seconds: float, channel: int = TLS) -> None:
-        """A request and its answer."""
+    def round_trip(self, seconds: float, channel: int = TLS, *, queued: int = 100_000) -> None:
+        """A request and its answer, with so many bytes sent in between."""
         self.now += 1.0
         assert self.send()
         lib.oc_delay_asked(self.native, channel, self.now)
+        self.native.sent = queued
         self.now += seconds
         assert lib.oc_delay_answered(self.native, channel, self.now)
 
@@ -53,11 +54,28 @@ def test_nothing_is_asked_of_a_client_that_may_not_answer() -> None:
 
 def test_one_request_is_under_way_at_a_time() -> None:
     delay = Delay()
-    lib.oc_delay_asked(delay.native, TLS, delay.now)
-    delay.now += lib.OC_DELAY_GIVE_UP
-    assert not delay.send()
-    delay.now += 0.001
     assert delay.send()
+    lib.oc_delay_asked(delay.native, TLS, delay.now)
+    delay.now += lib.OC_DELAY_PATIENCE
+    assert not delay.send()
+
+
+def test_one_that_is_not_answered_is_given_up_and_the_next_is_waited_for_longer() -> None:
+    delay = Delay()
+    for patience in (1, 2, 4, 8):
+        assert delay.send()
+        lib.oc_delay_asked(delay.native, DTLS, delay.now)
+        delay.now += patience * lib.OC_DELAY_PATIENCE - 0.001
+        assert not delay.send()
+        delay.now += 0.002
+
+
+def test_a_lost_request_drops_nothing() -> None:
+    delay = Delay()
+    delay.round_trip(0.001, DTLS)
+    delay.now += 1.0
+    lib.oc_delay_asked(delay.native, DTLS, delay.now)
+    assert delay.shed_in(0.5) == 0
 
 
 def test_an_answer_by_the_other_channel_or_to_nothing_is_not_ours() -> None:
@@ -85,6 +103,14 @@ def test_a_steady_path_drops_nothing_however_long_it_is() -> None:
         assert delay.shed_in(0.5) == 0
 
 
+def test_a_client_that_is_slow_to_answer_has_no_queue() -> None:
+    delay = Delay()
+    delay.round_trip(0.001)
+    for _ in range(10):
+        delay.round_trip(0.02, queued=10_000)
+        assert delay.shed_in(0.1) == 0
+
+
 def test_a_queue_that_stands_for_an_interval_is_shortened() -> None:
     delay = Delay()
     delay.round_trip(0.001)
@@ -95,11 +121,31 @@ def test_a_queue_that_stands_for_an_interval_is_shortened() -> None:
 
 def test_drops_come_faster_while_it_stands() -> None:
     delay = Delay()
+    delay.round_trip(0.03)
+    drops = []
+    for _ in range(3):
+        for _ in range(10):
+            delay.now -= 0.95
+            delay.round_trip(0.05)
+        drops.append(delay.shed_in(0.2))
+    assert 0 < drops[0] < drops[1] < drops[2]
+
+
+def test_drops_leave_enough_of_a_stream_to_a_deaf_client() -> None:
+    delay = Delay()
     delay.round_trip(0.001)
-    delay.round_trip(0.005)
-    delay.shed_in(0.01)
-    first, later = delay.shed_in(0.1), delay.shed_in(0.1)
-    assert 8 < first < later
+    delay.now += 1.0
+    lib.oc_delay_asked(delay.native, TLS, delay.now)
+    delay.native.sent = 100_000
+    assert 0 < delay.shed_in(10.0, step=0.0001) <= 10.0 / 0.01 * 8
+
+
+def test_what_is_old_drops_nothing() -> None:
+    delay = Delay()
+    delay.round_trip(0.001)
+    delay.round_trip(0.2)
+    delay.now += 1.0
+    assert delay.shed_in(0.1) == 0
 
 
 def test_a_queue_that_goes_ends_it() -> None:
@@ -116,6 +162,7 @@ def test_an_answer_that_does_not_come_counts_as_it_stands() -> None:
     delay.round_trip(0.001)
     delay.now += 1.0
     lib.oc_delay_asked(delay.native, TLS, delay.now)
+    delay.native.sent = 100_000
     assert delay.shed_in(0.1) > 0
 
 
