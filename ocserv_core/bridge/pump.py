@@ -53,9 +53,8 @@ class PumpOptions:
     offloads: None for a device of plain packets. networks: where the client's packets may come from, None for
     anywhere. *_compression: "oc-lz4", "lzs" or "" for none; packets of at most no_compress_limit bytes are not
     compressed. udp_patience: seconds of silence by DTLS after which packets go by TLS; 0 for never. *_per_sec: bytes,
-    0 for no limit. latency: measure how long what comes by DTLS is here. measure_delay: ask the client by DPD, while
-    much is sent, how long that waits until it is read, and keep that short. discover_mtu: tell when the kernel finds
-    datagrams too big (TooBig). client: ours is the client's end.
+    0 for no limit. latency: measure how long what comes by DTLS is here. discover_mtu: tell when
+    the kernel finds datagrams too big (TooBig). client: ours is the client's end.
     """
 
     offloads: Offloads | None = None
@@ -67,7 +66,6 @@ class PumpOptions:
     rx_per_sec: int = 0
     tx_per_sec: int = 0
     latency: bool = False
-    measure_delay: bool = False
     discover_mtu: bool = False
     client: bool = False
 
@@ -338,7 +336,6 @@ def _configure(pump: CData, options: PumpOptions) -> None:
     pump.udp_patience = options.udp_patience
     pump.rx_limit.rate = options.rx_per_sec
     pump.tx_limit.rate = options.tx_per_sec
-    pump.delay.on = options.measure_delay
     pump.discover_mtu = options.discover_mtu
     if options.latency and lib.oc_pump_measure(pump) < 0:
         raise MemoryError

@@ -32,7 +32,6 @@ from ..bridge.tls import TlsInfo, TlsSession
 from ..errors import PeerLost
 from ..ipc.messages import CliStats, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
 from ..model import DisconnectReason, Lease
-from ..protocol.clients import ClientClass
 from ..protocol.cstp import FrameType, build_bye, read_bye
 from ..protocol.limits import limits_of
 from ..protocol.liveness import Liveness, LivenessAction
@@ -345,8 +344,6 @@ def pump_options(granted: Granted, offer: Offer, *, latency: bool, mtu_discovery
         tx_per_sec=config.tx_data_per_sec,
         latency=latency,
         discover_mtu=mtu_discovery,
-        # What others make of a request every few milliseconds is not known.
-        measure_delay=granted.request.client_class is ClientClass.OPENCONNECT,
     )
 
 

@@ -45,7 +45,6 @@ HEADERS = (
     "dtls",
     "datagrams",
     "limit",
-    "delay",
     "queue",
     "pump",
 )

@@ -252,16 +252,6 @@ struct oc_queue { double next; unsigned int dropped; };
 void oc_queue_begins(struct oc_queue *q, double now);
 int oc_queue_sheds(struct oc_queue *q, double now);
 
-/* ---- delay.h ---- */
-#define OC_DELAY_BYTES ...
-static const double OC_DELAY_PATIENCE;
-struct oc_delay { int on, channel, asked; size_t sent; double asked_at, last, least; unsigned int dropped; ...; };
-double oc_delay_interval(const struct oc_delay *d);
-int oc_delay_asks(struct oc_delay *d, double now);
-void oc_delay_asked(struct oc_delay *d, int channel, double now);
-int oc_delay_answered(struct oc_delay *d, int channel, double now);
-int oc_delay_sheds(struct oc_delay *d, double now);
-
 /* ---- datagrams.h ---- */
 #define OC_DATAGRAM_MAX ...
 #define OC_BATCH_COUNT ...
@@ -346,7 +336,6 @@ struct oc_pump {
     uint64_t too_long, refused_by_tun, foreign, over_limit, shed, malformed, lost;
     int newest, active, udp_up, udp_off, udp_full, any_source, discover_mtu;
     struct oc_limit rx_limit, tx_limit;
-    struct oc_delay delay;
     int tls_compression, dtls_compression;
     size_t no_compress_limit;
     struct oc_batch batch;

@@ -60,8 +60,7 @@ static int read_packet(struct oc_pump *p)
 /* Packets of calls, of DNS, acknowledgements, and what would not slow down, are spared. */
 static int sheds(struct oc_pump *p, const uint8_t *packet, size_t n)
 {
-	return n > p->mtu / 2 && (oc_queue_sheds(&p->queue, p->now) || oc_delay_sheds(&p->delay, p->now)) &&
-	       oc_yields(packet, n);
+	return n > p->mtu / 2 && oc_queue_sheds(&p->queue, p->now) && oc_yields(packet, n);
 }
 
 static int admits(struct oc_pump *p, const uint8_t *packet, size_t n)
@@ -185,7 +184,6 @@ static void count(struct oc_pump *p, int data, size_t n)
 {
 	oc_count(p, OC_TX_BYTES, n);
 	oc_count(p, OC_TX_PACKETS, 1);
-	p->delay.sent += n;
 	if (data)
 		p->last_data_tx = p->now;
 }
@@ -238,17 +236,6 @@ static int forward_segments(struct oc_pump *p)
 	return event;
 }
 
-/* Ask the client, behind all that was sent, when it has read that. */
-static void measure_delay(struct oc_pump *p)
-{
-	struct oc_dtls *d = oc_channel(p);
-	int slot = oc_slot_of(p, d);
-	int error = d ? oc_put_datagram(p, slot, OC_DPD_REQUEST, NULL, 0) : oc_put_frame(p, OC_DPD_REQUEST, NULL, 0);
-
-	if (!error)
-		oc_delay_asked(&p->delay, slot, oc_now());
-}
-
 int oc_downstream(struct oc_pump *p)
 {
 	int event = OC_NOTHING;
@@ -268,8 +255,6 @@ int oc_downstream(struct oc_pump *p)
 	}
 	if (event == OC_NOTHING && p->batch.count && !p->udp_full)
 		event = oc_send_batch(p);
-	if (event == OC_NOTHING && !p->udp_full && oc_delay_asks(&p->delay, p->now))
-		measure_delay(p);
 	return event;
 }
 

@@ -11,7 +11,6 @@
 
 #include "coalesce.h"
 #include "datagrams.h"
-#include "delay.h"
 #include "dtls.h"
 #include "latency.h"
 #include "limit.h"
@@ -77,7 +76,7 @@ enum oc_event {
 enum { OC_RX_BYTES = 0, OC_TX_BYTES, OC_RX_PACKETS, OC_TX_PACKETS }; /* of the page of counters */
 
 /* Types of CSTP frames and of DTLS packets that the pump knows; all others are pump.py's. */
-enum { OC_DATA = 0, OC_DPD_REQUEST = 3, OC_DPD_RESPONSE = 4, OC_COMPRESSED = 8 };
+enum { OC_DATA = 0, OC_COMPRESSED = 8 };
 
 struct oc_buffer {
 	uint8_t *data;
@@ -147,7 +146,6 @@ struct oc_pump {
 	unsigned int dense;
 	double woken;
 	struct oc_queue queue; /* of the TUN */
-	struct oc_delay delay; /* behind the sockets */
 	int answer_full; /* `in` waits until an answer would have room in `out` */
 	int udp_full;    /* the batch waits for room in the socket */
 	int ended;       /* an event after which nothing is read: it is given again */

@@ -226,8 +226,6 @@ static int on_frame(struct oc_pump *p, int type, const uint8_t *payload, size_t 
 		p->udp_up = 0;
 		return inflate(p, p->tls_compression, payload, n);
 	}
-	if (type == OC_DPD_RESPONSE && oc_delay_answered(&p->delay, -1, oc_now()))
-		return OC_NOTHING;
 	return on_control(p, -1, type, payload, n);
 }
 
@@ -365,8 +363,6 @@ static int on_content(struct oc_pump *p, struct oc_dtls *d, const uint8_t *conte
 		return inflate(p, p->dtls_compression, content + 1, n - 1);
 	memcpy(p->inflated, content, n);
 	oc_coalesce_undo(&p->gathered);
-	if (p->inflated[0] == OC_DPD_RESPONSE && oc_delay_answered(&p->delay, oc_slot_of(p, d), oc_now()))
-		return OC_NOTHING;
 	return on_control(p, oc_slot_of(p, d), p->inflated[0], p->inflated + 1, n - 1);
 }
 
