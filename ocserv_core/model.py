@@ -123,8 +123,8 @@ class Offloads(msgspec.Struct, frozen=True, array_like=True):
     """What a TUN device leaves to who reads it: its packets have a vnet header, and many TCP segments or UDP datagrams
     may be one packet."""
 
-    tcp: bool = False
-    udp: bool = False
+    tcp: bool = True
+    udp: bool = True
 
 
 MAX_TRAFFIC = 2**62
