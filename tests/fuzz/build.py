@@ -22,7 +22,7 @@ TARGETS = tuple(sorted(path.stem for path in HERE.glob("*.c")))
 # callbacks.c calls Python; hello.c takes it in by itself.
 LINKED = tuple(name for name in SOURCES if name != "callbacks")
 SANITIZERS = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-FLAGS = ("-std=gnu11", "-O1", "-g", "-DOC_FUZZ", "-Wall", "-Wextra", "-Werror", *SANITIZERS)
+FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-DOC_FUZZ", "-Wall", "-Wextra", "-Werror", *SANITIZERS)
 
 
 def compiler() -> str | None:

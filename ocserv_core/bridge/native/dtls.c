@@ -52,9 +52,10 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t n)
 {
 	struct oc_dtls *d = ptr;
 
-	if (d->answered || d->said + n <= AMPLIFICATION_MAX * d->heard)
+	if (d->answered || d->said + n <= AMPLIFICATION_MAX * d->heard) {
 		(void)!send(d->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	d->said += n;
+		d->said += n;
+	}
 	return (ssize_t)n;
 }
 

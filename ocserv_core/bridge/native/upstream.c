@@ -59,17 +59,17 @@ static void count(struct oc_pump *p, uint64_t bytes, uint64_t packets, int data)
 		p->last_data_rx = p->now;
 }
 
-/* 0 when the kernel took it or will never take it, EAGAIN, or what ends the tunnel. */
+/* 0: the kernel took it. EAGAIN: it waits. EINVAL, ENOMEM: it is lost, for what it is or for want of memory. Any other
+ * errno ends the tunnel. */
 static int write_tun(struct oc_pump *p, const uint8_t *packet, size_t n)
 {
 	while (write(p->tun, packet, n) < 0) {
 		switch (errno) {
 		case EINTR:
 			continue;
-		case EINVAL: /* not IP: the kernel looks at the version */
-		case EMSGSIZE:
 		case ENOBUFS:
-		case ENOMEM:
+			return ENOMEM;
+		case EMSGSIZE: /* EINVAL also of what is not IP: the kernel looks at the version */
 			return EINVAL;
 		default:
 			return errno;
@@ -114,14 +114,14 @@ static int deliver(struct oc_pump *p)
 	p->tun_full = error == EAGAIN;
 	if (p->tun_full)
 		return OC_NOTHING;
-	if (error && error != EINVAL)
+	if (error && error != EINVAL && error != ENOMEM)
 		return oc_tun_lost(p, error);
 	if (!error)
 		count(p, c->bytes, c->packets, c->data);
-	else if (c->packets > 1)
+	else if (error == EINVAL && c->packets > 1)
 		deliver_apart(p, packet, n);
 	else
-		p->refused_by_tun++;
+		p->refused_by_tun += c->packets;
 	measure(p);
 	oc_coalesce_next(c);
 	return OC_NOTHING;
