@@ -12,9 +12,9 @@
 #define RETRANSMIT_MS 400 /* as the C server; it doubles */
 #define GIVE_UP_MS 15000  /* clients give up after 12 s, and begin anew */
 
-/* A hello may come from anybody who has seen one, in anybody's name: what is sent there is at most so many times as
- * long. One flight of ours fits in; it is repeated when the client repeats its hello (RFC 9000 8.1 has three times). */
-#define AMPLIFICATION_MAX 2
+/* A hello may come from anybody who has seen one, in anybody's name: what is sent there is at most so many times as long
+ * (as in RFC 9000 8.1). Our flight fits in twice: a client that has got its first datagram does not repeat its hello. */
+#define AMPLIFICATION_MAX 3
 #define STEPS_MAX 64
 
 /* What a handshake leaves behind is answered ten times a second at most: a client repeats its flight once a second. */
