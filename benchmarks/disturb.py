@@ -20,8 +20,10 @@ LOSS = 0.01
 
 _NETWORK = CLIENT_ADDRESS.rpartition(".")[0]
 _HOMES = range(2, 10)
-_NAT = range(10, 250)
-"""Last numbers of the addresses that the client has, and of those that it seems to have."""
+"""Last numbers of the addresses that the client has."""
+
+_NAT_PORTS = range(20_000, 30_000)
+"""From which its UDP seems to come."""
 
 _LOSS_RULES = """
 table ip soak_loss {{
@@ -55,15 +57,18 @@ flush table ip soak_nat
 table ip soak_nat {{
   chain departures {{
     type filter hook postrouting priority 200;
-    udp dport {port} ip saddr {home} ip saddr set {seen}
+    {departures}
   }}
   chain arrivals {{
     type filter hook prerouting priority -200;
-    udp sport {port} ip daddr != {seen} drop
-    udp sport {port} ip daddr set {home}
+    {arrivals}
+    udp sport {port} drop
   }}
 }}
 """
+_DEPARTURE = "udp dport {port} udp sport {own} udp sport set {seen}"
+_ARRIVAL = "udp sport {port} udp dport {seen} udp dport set {own} accept"
+"""What comes to a port that the NAT has forgotten is dropped."""
 """A NAT without state, so that the change of its address is one transaction. What comes to an earlier one is lost."""
 
 
@@ -108,13 +113,22 @@ class Roaming:
         self._arena, self._port = arena, port
         self._home, self._homes, self._seen = CLIENT_ADDRESS, 0, 0
 
-    def rebind(self) -> str:
-        """Another address for the client's UDP alone, as from a NAT that forgot: the client does not know. It."""
-        self._seen += 1
-        seen = f"{_NETWORK}.{_NAT[self._seen % len(_NAT)]}"
-        _ip(self._arena, "address", "replace", f"{seen}/32", "dev", "wire")
-        _nft(self._arena.client, _NAT_RULES.format(port=self._port, home=self._home, seen=seen))
-        return seen
+    def rebind(self) -> None:
+        """Another port for the client's UDP, as from a NAT that forgot: the client does not know."""
+        departures, arrivals = [], []
+        for own in self._udp_ports():
+            seen = _NAT_PORTS[self._seen % len(_NAT_PORTS)]
+            self._seen += 1
+            departures.append(_DEPARTURE.format(port=self._port, own=own, seen=seen))
+            arrivals.append(_ARRIVAL.format(port=self._port, own=own, seen=seen))
+        lines = {"departures": "\n    ".join(departures), "arrivals": "\n    ".join(arrivals)}
+        _nft(self._arena.client, _NAT_RULES.format(port=self._port, **lines))
+
+    def _udp_ports(self) -> list[int]:
+        """Of the sockets in the client's namespace that are connected to the server."""
+        command = inside(self._arena.client, "ss", "-Hun", f"dport = :{self._port}")
+        output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=10).stdout
+        return [int(line.split()[3].rpartition(":")[2]) for line in output.splitlines()]
 
     def replace(self) -> str:
         """Another address for the client, which loses the old one and all that is bound to it. The new one."""
