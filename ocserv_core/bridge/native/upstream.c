@@ -459,6 +459,14 @@ static int receive_stream(struct oc_pump *p)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? OC_NOTHING : oc_closed(p, 0);
 }
 
+/* Two sessions may share the socket, and either may have been told of it. */
+static void note_empty(struct oc_pump *p, int fd)
+{
+	for (unsigned int slot = 0; slot < OC_DTLS_MAX; slot++)
+		if (p->dtls[slot] && p->dtls[slot]->fd == fd)
+			p->udp_ready &= ~(1u << slot);
+}
+
 /* One socket at a time: what was received is taken before the next is read. An error of the active session's socket
  * (nobody listens there, as ICMP has it) says that the client does not hear what is sent there. */
 static void receive_datagrams(struct oc_pump *p, int fd)
@@ -476,7 +484,7 @@ static void receive_datagrams(struct oc_pump *p, int fd)
 	p->bulk |= n >= OC_BULK_DATAGRAMS && bytes >= OC_BULK_BYTES && p->received.of[0].each == p->received.of[0].size;
 	/* A full house may have left somebody outside. */
 	if (n < OC_RECEIVE)
-		p->udp_ready &= ~(1u << oc_slot_on(p, fd));
+		note_empty(p, fd);
 }
 
 static int upstream_datagrams(struct oc_pump *p)
