@@ -582,7 +582,7 @@ def test_what_came_for_the_new_session_outlives_the_old_one() -> None:
 
 
 def test_a_socket_that_is_read_for_one_session_is_read_for_the_other() -> None:
-    """The newer session of two on a socket has the lower slot, and it was the older one's when there was much to read."""
+    """The newer of two on a socket has the lower slot, and it was the older one's when there was much to read."""
     with site() as s, ExitStack() as stack:
         gone = s.join()
         ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))

@@ -17,6 +17,9 @@
 #define AMPLIFICATION_MAX 2
 #define STEPS_MAX 64
 
+/* GnuTLS says 0 as long as no flight of ours is on its way: of half a hello there is nothing to repeat. */
+#define LEAST_TIMEOUT_MS 50
+
 /* What a handshake leaves behind is answered ten times a second at most: a client repeats its flight once a second. */
 #define LIBRARY_INTERVAL 0.1
 
@@ -247,7 +250,9 @@ int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n)
 
 unsigned int oc_dtls_timeout(struct oc_dtls *d)
 {
-	return gnutls_dtls_get_timeout(d->session);
+	unsigned int ms = gnutls_dtls_get_timeout(d->session);
+
+	return ms > LEAST_TIMEOUT_MS ? ms : LEAST_TIMEOUT_MS;
 }
 
 /* ---- what GnuTLS still has to say ------------------------------------------------------------------------------ */
