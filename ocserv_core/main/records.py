@@ -54,3 +54,4 @@ class WorkerRecord(msgspec.Struct):
     info: SessionInfo | None = None
     reason: DisconnectReason = DisconnectReason.UNSPECIFIED
     mtu_changes: int = 0
+    mtu_hour: int = 0

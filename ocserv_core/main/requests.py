@@ -40,7 +40,7 @@ _TUNNEL = frozenset({ConnectionState.TUNNEL})
 
 MIN_TUN_MTU = 68
 MAX_MTU_CHANGES = 1024
-"""In a connection's life: each is work of the kernel that holds up everybody's."""
+"""In an hour: each is work of the kernel that holds up everybody's."""
 
 
 class Requests:
@@ -87,18 +87,26 @@ class Requests:
 
     def answer_session_info(self, worker: WorkerRecord, message: SessionInfo) -> None:
         """What occtl shows."""
+        if message.dtls_cipher:
+            self._searcher.on_established(worker.number)
         worker.info = message
         worker.client = message.client
 
     def answer_tun_mtu(self, worker: WorkerRecord, message: TunMtu) -> None:
         """Follow the tunnel's MTU with the device's."""
         assert worker.tunnel is not None
-        worker.mtu_changes += 1
-        if worker.mtu_changes > MAX_MTU_CHANGES:
-            raise PeerViolation(f"the MTU was changed {worker.mtu_changes} times")
+        self._count_mtu_change(worker)
         if not MIN_TUN_MTU <= message.mtu <= (worker.tunnel.config.mtu or 16384):
             raise PeerViolation(f"an MTU of {message.mtu} is out of range")
         self._sessions.start_set_mtu(worker, message.mtu)
+
+    def _count_mtu_change(self, worker: WorkerRecord) -> None:
+        hour = int(time.time() // 3600)
+        if worker.mtu_hour != hour:
+            worker.mtu_hour, worker.mtu_changes = hour, 0
+        worker.mtu_changes += 1
+        if worker.mtu_changes > MAX_MTU_CHANGES:
+            raise PeerViolation(f"the MTU was changed {worker.mtu_changes} times in an hour")
 
     def answer_latency_stats(self, worker: WorkerRecord, message: LatencyStats) -> None:
         """Sums of what it measured. One of an earlier configuration may have been told to measure by that."""

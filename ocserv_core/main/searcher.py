@@ -85,6 +85,10 @@ class Searcher:
         if question is not None and (message.opened or question.worker == worker):
             _settle(question, opened=message.opened)
 
+    def on_established(self, worker: int) -> None:
+        """It has DTLS with its client: that is where its last hello came from."""
+        self._associations.established(worker)
+
     def on_worker_end(self, worker: int) -> None:
         """It answers no more."""
         self._searches.forget(worker)

@@ -76,7 +76,8 @@ class Udp:
 
     def _on_hello(self, datagram: Datagram, dtls_id: bytes) -> None:
         now = time.monotonic()
-        worker = self._associations.owner(dtls_id, now)
+        ip = datagram.remote.ip
+        worker = self._associations.owner(dtls_id, ip, now)
         if worker is None:
             return
         try:
@@ -84,6 +85,6 @@ class Udp:
                 passed = self._workers.offer(worker, UdpSocket(datagram.data, hello=True), (flow.fileno(),))
         except SystemFailure as failure:
             _log.warning("a DTLS hello is dropped: %s", failure)
-            return
+            passed = True  # the next one is not better off
         if passed:
-            self._associations.hello_passed(worker, datagram.remote.ip, now)
+            self._associations.hello_passed(worker, ip, now)

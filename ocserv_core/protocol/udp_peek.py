@@ -60,6 +60,18 @@ def peek(datagram: bytes) -> Hello | Record | None:
     return _peek_hello(body) if content_type == _HANDSHAKE else None
 
 
+_RANDOM = slice(_RECORD.size + _HELLO.size - 32, _RECORD.size + _HELLO.size)
+
+
+def hello_random(datagram: bytes) -> bytes | None:
+    """The 32 random bytes by which a ClientHello is told from another; None where it is none."""
+    begins = datagram[:1] == bytes([_HANDSHAKE]) and datagram[3:5] == b"\0\0"
+    if not begins or datagram[_RECORD.size : _RECORD.size + 1] != bytes([_CLIENT_HELLO]):
+        return None
+    random = datagram[_RANDOM]
+    return random if len(random) == 32 else None
+
+
 def _is_dtls(version: int) -> bool:
     """DTLS 1.x, or OpenSSL's variant from before the RFC (DTLS 0.9)."""
     return version >> 8 == 0xFE or version == 0x0100

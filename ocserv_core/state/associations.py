@@ -33,9 +33,13 @@ MAX_OWED = 8
 
 @dataclass(slots=True)
 class _Association:
+    """`ip` is where the client has shown that it is; `hello_from` where the last hello came from, which proves nothing:
+    its id goes over the wire in the clear. `passed`: when one was passed on, from `ip` and from anywhere else."""
+
     dtls_id: bytes
     ip: str
-    hello_passed: float = -math.inf
+    hello_from: str = ""
+    passed: dict[bool, float] = field(default_factory=lambda: {True: -math.inf, False: -math.inf})
 
 
 @dataclass(slots=True)
@@ -78,17 +82,27 @@ class Associations:
             association.ip = ip
             self._enter(worker, ip)
 
-    def owner(self, dtls_id: bytes, now: float) -> int | None:
-        """The worker that a hello of this id is for, if it is to have one now."""
+    def owner(self, dtls_id: bytes, ip: str, now: float) -> int | None:
+        """The worker that a hello of this id from `ip` is for, if it is to have one now. Whoever has seen a hello can
+        repeat it from elsewhere, so the client's own address has a pause of its own."""
         worker = self._by_id.get(dtls_id)
-        if worker is None or now - self._by_worker[worker].hello_passed < HELLO_PAUSE:
+        if worker is None:
             return None
-        return worker
+        association = self._by_worker[worker]
+        return worker if now - association.passed[ip == association.ip] >= HELLO_PAUSE else None
 
     def hello_passed(self, worker: int, ip: str, now: float) -> None:
         """A hello from `ip` was passed on to the worker."""
-        self._by_worker[worker].hello_passed = now
-        self.move(worker, ip)
+        association = self._by_worker[worker]
+        association.passed[ip == association.ip] = now
+        association.hello_from = ip
+
+    def established(self, worker: int) -> None:
+        """The worker has DTLS with its client: the last hello was its."""
+        association = self._by_worker.get(worker)
+        if association is not None and association.hello_from:
+            self.move(worker, association.hello_from)
+            association.hello_from = ""
 
     def begin_search(self, ip: str, now: float) -> tuple[int, ...]:
         """The candidates behind an address, MAX_CANDIDATES at most; none where it had its searches of this second.

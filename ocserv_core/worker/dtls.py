@@ -27,6 +27,8 @@ from ..protocol.limits import Limits
 from ..protocol.liveness import LivenessAction
 from ..protocol.mtu import dtls_data_mtu, ip_header
 from ..protocol.mtu_discovery import MtuDiscovery, floor_of
+from ..protocol.udp_peek import Hello as HelloOf
+from ..protocol.udp_peek import hello_random, peek
 from ..system.client_sockets import forbid_fragments, path_mtu, set_priority
 from .link import UdpArrival
 
@@ -36,6 +38,12 @@ _UDP_HEADER = 8
 
 HELLO_INTERVAL = 1.0
 """Seconds between two handshakes that begin on the socket of a session: a client's own patience with one."""
+
+UNHEARD = 3.0
+"""Seconds in which a new session that its client has not used yet gives way to nobody."""
+
+RETIREMENT = 10.0
+"""Seconds after which an old session goes, when the new one is in use: what was on its way has come by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,12 @@ class DtlsSide:
         self._discovery: MtuDiscovery | None = None
         self._retry: dict[int, float] = {}
         """When a handshake has to be gone on with, by slot."""
+        self._hellos: dict[int, bytes] = {}
+        """The random of the hello that a session began with, by slot."""
+        self._newest: int | None = None
+        """The slot of the session that was established last, and since when."""
+        self._newest_since = -math.inf
+        self._retire_at = math.inf
         self._last_hello = -math.inf
         self.ciphersuite = ""
 
@@ -103,14 +117,18 @@ class DtlsSide:
     def _on_hello(self, event: Hello) -> None:
         """The client begins anew from where it was; or somebody repeats its hello, so that is not done all the time."""
         now = time.monotonic()
-        if now - self._last_hello < HELLO_INTERVAL:
+        if now - self._last_hello < HELLO_INTERVAL or peek(event.datagram) != HelloOf(self._terms.session_id):
             return
         self._last_hello = now
         self._begin(self._pump.sessions[event.slot].socket, event.datagram)
 
     def _on_handshake(self, event: Handshake) -> None:
-        """A datagram of a handshake under way."""
-        self._go_on(event.slot, event.datagram)
+        """A datagram of a handshake under way. Or the hello of another: somebody may have repeated an old one."""
+        random = hello_random(event.datagram)
+        if random is not None and random != self._hellos.get(event.slot):
+            self._on_hello(Hello(event.slot, event.datagram))
+        else:
+            self._go_on(event.slot, event.datagram)
 
     def _on_closed(self, event: DtlsClosed) -> None:
         """The client has ended a session; packets go by TLS unless it has another."""
@@ -147,7 +165,10 @@ class DtlsSide:
     def _begin(self, sock: socket.socket, hello: bytes) -> None:
         """A new handshake beside the session in use. Of handshakes only the newest counts: the client has given the
         one before up."""
-        for given_up in self._to_make_room():
+        room = self._to_make_room()
+        if room is None:
+            return
+        for given_up in room:
             self._drop(given_up)
         try:
             session = DtlsSession(sock, self._terms.of_handshake(), self._datagram_max(sock))
@@ -156,15 +177,19 @@ class DtlsSide:
             return
         slot = self._pump.attach(session)
         assert slot is not None
+        self._hellos[slot] = hello_random(hello) or b""
         self._go_on(slot, hello)
 
-    def _to_make_room(self) -> list[int]:
-        """What gives way to a new session: a handshake under way, else the session that is not in use."""
+    def _to_make_room(self) -> list[int] | None:
+        """What gives way to a new session: a handshake under way, else the session that is not in use. None where that
+        one is so new that its client will speak any moment."""
         sessions, active = self._pump.sessions, self._pump.active
         shaking = [slot for slot, session in sessions.items() if not session.established]
-        if shaking:
+        if shaking or len(sessions) < 2:
             return shaking
-        return [slot for slot in sessions if slot != active][:1] if len(sessions) > 1 else []
+        unused = next(slot for slot in sessions if slot != active)
+        is_young = unused == self._newest and time.monotonic() - self._newest_since < UNHEARD
+        return None if is_young else [unused]
 
     def _datagram_max(self, sock: socket.socket) -> int:
         return self._terms.link_mtu - ip_header(ipv6=sock.family == socket.AF_INET6) - _UDP_HEADER
@@ -179,6 +204,8 @@ class DtlsSide:
             return
         if done:
             self._retry.pop(slot, None)
+            self._newest, self._newest_since = slot, time.monotonic()
+            self._retire_at = self._newest_since + RETIREMENT
             self._on_established(session)
         else:
             self._retry[slot] = time.monotonic() + session.timeout
@@ -201,6 +228,9 @@ class DtlsSide:
 
     def _drop(self, slot: int) -> None:
         self._retry.pop(slot, None)
+        self._hellos.pop(slot, None)
+        if slot == self._newest:
+            self._newest = None
         self._pump.detach(slot).close()
         if not any(session.established for session in self._pump.sessions.values()):
             self._liveness.stop()
@@ -244,12 +274,14 @@ class DtlsSide:
     def next_deadline(self) -> float:
         """When on_deadline is to be called."""
         discovery = self._discovery.next_deadline() if self._discovery is not None else math.inf
-        return min(self._liveness.next_deadline(), discovery, *self._retry.values())
+        return min(self._liveness.next_deadline(), discovery, self._retire_at, *self._retry.values())
 
     def on_deadline(self, now: float) -> None:
         """What is due now."""
         for slot in [slot for slot, due in self._retry.items() if due <= now]:
             self._go_on(slot, b"")
+        if now >= self._retire_at:
+            self._retire(now)
         established = [session for session in self._pump.sessions.values() if session.established]
         last_rx = max((session.last_rx for session in established), default=0.0)
         if self._pump.active is not None and math.isinf(self._liveness.next_deadline()):
@@ -258,6 +290,16 @@ class DtlsSide:
         self._on_liveness(self._liveness.on_deadline(now, last_rx))
         if self._discovery is not None:
             self._probe(self._discovery.on_deadline(now, last_rx))
+
+    def _retire(self, now: float) -> None:
+        """The old session goes, as soon as the new one is in use."""
+        others = [s for s, session in self._pump.sessions.items() if session.established and s != self._newest]
+        if others and self._pump.active != self._newest:
+            self._retire_at = now + RETIREMENT
+            return
+        self._retire_at = math.inf
+        for slot in others:
+            self._drop(slot)
 
     def _on_liveness(self, action: LivenessAction | None) -> None:
         if action is LivenessAction.DPD_TIMEOUT:

@@ -28,7 +28,7 @@ from ..bridge.events import (
     Violation,
 )
 from ..bridge.pump import NETWORKS_MAX, Network, Pump, PumpOptions
-from ..bridge.tls import TlsInfo, TlsSession
+from ..bridge.tls import TlsError, TlsInfo, TlsSession
 from ..errors import PeerLost
 from ..ipc.messages import CliStats, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
 from ..model import DisconnectReason, Lease
@@ -305,8 +305,10 @@ class Tunnel:
 
     def _say_bye(self, end: End) -> None:
         if end.bye:
-            self._pump.send(FrameType.DISCONNECT, build_bye(self._granted.request.client_class, end.text))
-            self._pump.flush(FLUSH_TIMEOUT)
+            # One who does not read does not hear it; what follows must be told all the same.
+            with contextlib.suppress(TlsError):
+                self._pump.send(FrameType.DISCONNECT, build_bye(self._granted.request.client_class, end.text))
+                self._pump.flush(FLUSH_TIMEOUT)
         self._pump.close()
 
     def _end_latency(self) -> None:

@@ -66,6 +66,25 @@ def test_no_suite_in_common_fails() -> None:
             shake(server, client, path)
 
 
+def half_of(hello: bytes) -> bytes:
+    """The first fragment of a ClientHello."""
+    handshake, body = hello[13:25], hello[25:]
+    part = body[: len(body) // 2]
+    fragment = handshake[:9] + len(part).to_bytes(3, "big") + part
+    return hello[:11] + len(fragment).to_bytes(2, "big") + fragment
+
+
+def test_half_a_hello_is_waited_for_and_not_in_a_loop() -> None:
+    with ExitStack() as stack:
+        path = Path(stack)
+        server, client = sessions(stack, path)
+        client.handshake()
+        (hello,) = path.from_client()
+        assert not server.handshake(half_of(hello))
+        assert server.timeout >= 0.05
+        server.close()
+
+
 def test_a_lost_flight_is_repeated_after_the_timeout() -> None:
     with ExitStack() as stack:
         path = Path(stack)

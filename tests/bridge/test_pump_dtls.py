@@ -39,6 +39,9 @@ from .record_model import ALERT, HANDSHAKE
 from .tunnels import ClientSession, End, tls_sessions
 
 DATA, DPD, DPD_ANSWER, KEEPALIVE = 0, 3, 4, 7
+RECEIVED_AT_ONCE = 32
+"""OC_RECEIVE: a socket that gave so many datagrams may have more."""
+
 PLAIN = PumpOptions()
 
 
@@ -576,6 +579,34 @@ def test_what_came_for_the_new_session_outlives_the_old_one() -> None:
         s.end.pump.detach(old.slot)
         s.end.settle()
         assert s.end.packets() == [up]
+
+
+def test_a_socket_that_is_read_for_one_session_is_read_for_the_other() -> None:
+    """The newer of two on a socket has the lower slot, and it was the older one's when there was much to read."""
+    with site() as s, ExitStack() as stack:
+        gone = s.join()
+        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        for sock in (ours, theirs):
+            sock.bind(("127.0.0.1", 0))
+        ours.connect(theirs.getsockname())
+        theirs.connect(ours.getsockname())
+        server, client = shake_over(ours, theirs, SUITES["aes256"])
+        stack.callback(client.close)
+        slot = s.end.pump.attach(server)
+        assert slot == gone.slot + 1
+        raw = RawClient(client)
+        theirs.send(raw.seal(bytes([DPD])))
+        for _ in range(RECEIVED_AT_ONCE - 1):
+            theirs.send(raw.seal(b"\0" + random_packet(60)))
+        assert s.end.run() == Frame(DPD, b"", slot)
+        s.end.pump.detach(gone.slot)
+        newer, _ = sessions(s.stack, Path(s.stack))
+        newer.socket = ours
+        assert s.end.pump.attach(newer) == gone.slot
+        s.end.settle()
+        before = time.thread_time()
+        assert s.end.run(0.2) == Deadline()
+        assert time.thread_time() - before < 0.1, "the pump does not sleep"
 
 
 def test_a_socket_that_the_client_has_left_says_nothing_of_the_one_it_uses() -> None:

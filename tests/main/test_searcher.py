@@ -72,6 +72,7 @@ def test_where_its_keys_opened_something_a_client_is_looked_for_from_now_on(hous
                 asked = await alice.hear()
                 elsewhere.send(hello(alice.dtls_id))
                 (await alice.hear()).flow.close()
+                house.searcher.on_established(alice.record.number)
                 assert list(house.associations._addresses) == [CAFE]
                 alice.say(asked.message.search, opened=True)
                 await is_over(house)

@@ -54,7 +54,7 @@ def test_a_worker_is_known_by_its_dtls_id_where_its_user_may_have_udp(
         reply = stage.hand_over(SessionConfig(no_udp=no_udp))
         (number,) = stage.workers.records
         assert len(reply.dtls_id) == 32
-        assert stage.associations.owner(reply.dtls_id, 0.0) == (None if no_udp else number)
+        assert stage.associations.owner(reply.dtls_id, "192.0.2.7", 0.0) == (None if no_udp else number)
         assert stage.associations.begin_search(CLIENT.ip, 0.0) == (() if no_udp else (number,))
         stage.workers.on_exited(1, 100, 0)
         stage.fakes.pop().close()

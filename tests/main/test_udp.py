@@ -133,13 +133,14 @@ def test_strangers_leave_no_trace(house: UdpHouse) -> None:
     on_loop(dialogue())
 
 
-def test_a_hello_tells_where_its_client_is_now(house: UdpHouse) -> None:
+def test_a_hello_that_became_a_session_tells_where_its_client_is_now(house: UdpHouse) -> None:
     async def dialogue() -> None:
         async with house.serving():
             alice = house.peer(HOME)
             with house.client(CAFE) as client, house.client(CAFE) as rebound:
                 client.send(hello(alice.dtls_id))
                 (await alice.hear()).flow.close()
+                house.searcher.on_established(alice.record.number)
                 rebound.send(record())
                 assert not (await alice.answer(opened=False)).message.hello
 

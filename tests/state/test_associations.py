@@ -53,17 +53,17 @@ def begun(searches: Searches, where: Flow | None = None, now: float = NOW) -> Se
 
 def test_an_id_is_its_worker_s(known: Associations) -> None:
     known.add(BOB, id_of(BOB), HOME)
-    assert [known.owner(id_of(worker), NOW) for worker in (ALICE, BOB)] == [ALICE, BOB]
+    assert [known.owner(id_of(worker), HOME, NOW) for worker in (ALICE, BOB)] == [ALICE, BOB]
 
 
 @pytest.mark.parametrize("unknown", [b"", id_of(ALICE)[:-1], id_of(BOB)])
 def test_an_unknown_id_is_nobody_s(known: Associations, unknown: bytes) -> None:
-    assert known.owner(unknown, NOW) is None
+    assert known.owner(unknown, HOME, NOW) is None
 
 
 def test_an_id_ends_with_its_connection(known: Associations) -> None:
     known.remove(ALICE)
-    assert (known.owner(id_of(ALICE), NOW), len(known)) == (None, 0)
+    assert (known.owner(id_of(ALICE), HOME, NOW), len(known)) == (None, 0)
 
 
 def test_the_end_of_a_connection_without_dtls_is_nothing(known: Associations) -> None:
@@ -74,13 +74,13 @@ def test_the_end_of_a_connection_without_dtls_is_nothing(known: Associations) ->
 @pytest.mark.parametrize(("later", "owner"), [(0.0, None), (2.99, None), (3.0, ALICE)])
 def test_a_repeated_hello_is_dropped_for_three_seconds(known: Associations, later: float, owner: int | None) -> None:
     known.hello_passed(ALICE, HOME, NOW)
-    assert known.owner(id_of(ALICE), NOW + later) == owner
+    assert known.owner(id_of(ALICE), HOME, NOW + later) == owner
 
 
 def test_one_client_s_hello_delays_no_other_s(known: Associations) -> None:
     known.add(BOB, id_of(BOB), HOME)
     known.hello_passed(ALICE, HOME, NOW)
-    assert known.owner(id_of(BOB), NOW) == BOB
+    assert known.owner(id_of(BOB), HOME, NOW) == BOB
 
 
 # ---- addresses
@@ -90,8 +90,20 @@ def test_a_client_is_looked_for_where_its_tcp_comes_from(known: Associations) ->
     assert (known.begin_search(HOME, NOW), known.begin_search(CAFE, NOW)) == ((ALICE,), ())
 
 
-def test_after_a_hello_it_is_looked_for_where_that_came_from(known: Associations) -> None:
+def test_a_hello_from_elsewhere_delays_none_from_home(known: Associations) -> None:
     known.hello_passed(ALICE, CAFE, NOW)
+    assert known.owner(id_of(ALICE), CAFE, NOW) is None
+    assert known.owner(id_of(ALICE), HOME, NOW) == ALICE
+
+
+def test_a_hello_alone_proves_no_address(known: Associations) -> None:
+    known.hello_passed(ALICE, CAFE, NOW)
+    assert (known.begin_search(HOME, NOW), known.begin_search(CAFE, NOW)) == ((ALICE,), ())
+
+
+def test_with_dtls_it_is_looked_for_where_its_hello_came_from(known: Associations) -> None:
+    known.hello_passed(ALICE, CAFE, NOW)
+    known.established(ALICE)
     assert (known.begin_search(HOME, NOW), known.begin_search(CAFE, NOW)) == ((), (ALICE,))
 
 
@@ -119,7 +131,7 @@ def test_four_searches_a_second_of_one_address(known: Associations) -> None:
 def test_strangers_leave_no_trace(known: Associations, searches: Searches) -> None:
     for number in range(10_000):
         ip = f"203.0.{number // 256}.{number % 256}"
-        assert known.owner(number.to_bytes(32, "little"), NOW) is None
+        assert known.owner(number.to_bytes(32, "little"), HOME, NOW) is None
         assert searches.begin(flow(ip, 1 + number), NOW) is None
     assert (len(searches), list(known._addresses)) == (0, [HOME])
 
@@ -127,6 +139,7 @@ def test_strangers_leave_no_trace(known: Associations, searches: Searches) -> No
 def test_who_roams_leaves_no_trace(known: Associations) -> None:
     for number in range(1000):
         known.hello_passed(ALICE, f"203.0.113.{number % 256}", NOW + 3 * number)
+        known.established(ALICE)
     known.remove(ALICE)
     assert (known._addresses, known._by_id) == ({}, {})
 

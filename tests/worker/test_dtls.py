@@ -19,13 +19,23 @@ from ocserv_core.worker import dtls as dtls_module
 from ocserv_core.worker.dtls import DtlsSide, DtlsTerms
 from ocserv_core.worker.link import UdpArrival
 
+ID = bytes(range(32))
+
+
+def hello(random: int = 1, session_id: bytes = ID) -> bytes:
+    """A ClientHello, as far as anybody looks before GnuTLS does."""
+    body = b"\xfe\xfd" + bytes([random]) * 32 + bytes([len(session_id)]) + session_id + b"\0\0\2\0\xa9\1\0\0\0"
+    fragment = b"\1" + len(body).to_bytes(3, "big") + bytes(5) + len(body).to_bytes(3, "big") + body
+    return b"\x16\xfe\xff" + bytes(8) + len(fragment).to_bytes(2, "big") + fragment
+
+
 OFFERED = 1434
 LINK = 1500
 GCM = 37
 
 
 class FakeSession:
-    """Its handshake takes `rounds` datagrams; a round of b"fail" ends it."""
+    """Its handshake takes `rounds` datagrams."""
 
     rounds = 2
     made: list[FakeSession]
@@ -46,14 +56,16 @@ class FakeSession:
         return len(self.heard) >= self.rounds
 
     def handshake(self, datagram: bytes = b"") -> bool:
-        if datagram == b"fail":
-            raise DtlsFailed("it failed")
         if datagram:
             self.heard.append(datagram)
         return self.established
 
     def close(self) -> None:
         self.closed = True
+
+
+def fail(_session: FakeSession, _datagram: bytes) -> bool:
+    raise DtlsFailed("it failed")
 
 
 class FakePump:
@@ -99,6 +111,7 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         FakeSession.made = []
+        FakeSession.rounds = 2
         self.now = 1000.0
         self.changes = 0
         self.pump = FakePump()
@@ -110,7 +123,7 @@ class Stage:
     def side(self, plan: Any = None, **options: Any) -> DtlsSide:
         terms = {
             "plan": plan or PskPlan("NORMAL", GCM),
-            "session_id": bytes(32),
+            "session_id": ID,
             "secret": bytes(32),
             "data_mtu": OFFERED,
             "link_mtu": LINK,
@@ -125,7 +138,7 @@ class Stage:
     def _on_change(self) -> None:
         self.changes += 1
 
-    def arrival(self, datagram: bytes = b"hello", *, hello: bool = True, search: int = 0) -> UdpArrival:
+    def arrival(self, datagram: bytes = hello(), *, hello: bool = True, search: int = 0) -> UdpArrival:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         return UdpArrival(sock.detach(), datagram, hello, search)
 
@@ -151,10 +164,10 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def test_a_hello_begins_a_session_that_its_datagrams_complete(stage: Stage) -> None:
     side = stage.side()
-    assert side.on_arrival(stage.arrival(b"hello"))
+    assert side.on_arrival(stage.arrival(hello()))
     assert not stage.pump.sessions[0].established
     side.on_event(Handshake(0, b"finished"))
-    assert stage.pump.sessions[0].heard == [b"hello", b"finished"]
+    assert stage.pump.sessions[0].heard == [hello(), b"finished"]
     assert (side.ciphersuite, stage.changes) == ("suite", 1)
 
 
@@ -198,9 +211,9 @@ def test_a_third_session_takes_the_place_of_the_one_that_is_not_used(stage: Stag
 def test_a_handshake_that_fails_takes_only_itself_away(stage: Stage) -> None:
     side = stage.side()
     used = stage.establish(side)
-    side.on_arrival(stage.arrival(b"fail"))
+    stage.patch.setattr(FakeSession, "handshake", fail)
+    side.on_arrival(stage.arrival())
     assert list(stage.pump.sessions) == [used]
-    assert math.isinf(side.next_deadline())
 
 
 def test_a_handshake_is_gone_on_with_when_its_time_is_over(stage: Stage) -> None:
@@ -215,7 +228,7 @@ def test_a_handshake_is_gone_on_with_when_its_time_is_over(stage: Stage) -> None
 def test_a_hello_on_a_session_s_socket_begins_anew_there(stage: Stage) -> None:
     side = stage.side()
     slot = stage.establish(side)
-    side.on_event(Hello(slot, b"again"))
+    side.on_event(Hello(slot, hello(2)))
     first, second = FakeSession.made
     assert second.socket is first.socket
 
@@ -224,11 +237,63 @@ def test_hellos_on_a_session_s_socket_are_not_followed_all_the_time(stage: Stage
     side = stage.side()
     slot = stage.establish(side)
     for _ in range(5):
-        side.on_event(Hello(slot, b"again"))
+        side.on_event(Hello(slot, hello(2)))
     assert len(FakeSession.made) == 2
     stage.now += dtls_module.HELLO_INTERVAL
-    side.on_event(Hello(slot, b"again"))
+    side.on_event(Hello(slot, hello(2)))
     assert len(FakeSession.made) == 3
+
+
+def test_a_hello_that_does_not_know_the_id_begins_nothing(stage: Stage) -> None:
+    side = stage.side()
+    slot = stage.establish(side)
+    for stranger in (hello(2, bytes(32)), b"\x16\xfe\xff" + bytes(10) + b"\1", b"\x16"):
+        side.on_event(Hello(slot, stranger))
+    assert len(FakeSession.made) == 1
+
+
+def test_a_repeated_hello_goes_to_its_handshake_and_another_begins_anew(stage: Stage) -> None:
+    side = stage.side()
+    FakeSession.rounds = 5
+    side.on_arrival(stage.arrival(hello(1)))
+    side.on_event(Handshake(0, hello(1)))
+    assert FakeSession.made[0].heard == [hello(1), hello(1)]
+    side.on_event(Handshake(0, hello(2)))
+    assert FakeSession.made[0].closed
+    assert FakeSession.made[1].heard == [hello(2)]
+
+
+def test_a_new_session_that_has_not_been_used_yet_gives_way_to_nobody(stage: Stage) -> None:
+    side = stage.side()
+    used = stage.establish(side)
+    stage.establish(side)
+    stage.pump.active = used
+    new = FakeSession.made[-1]
+    side.on_arrival(stage.arrival(hello(3)))
+    assert not new.closed
+    stage.now += dtls_module.UNHEARD
+    side.on_arrival(stage.arrival(hello(3)))
+    assert new.closed
+
+
+def test_the_old_session_goes_when_the_new_one_was_in_use_for_a_while(stage: Stage) -> None:
+    side = stage.side()
+    old = stage.pump.sessions[stage.establish(side)]
+    new = stage.pump.sessions[stage.establish(side)]
+    side.on_deadline(stage.now + dtls_module.RETIREMENT - 1)
+    assert not old.closed
+    side.on_deadline(stage.now + dtls_module.RETIREMENT)
+    assert (old.closed, new.closed) == (True, False)
+    assert math.isinf(side.next_deadline())
+
+
+def test_the_old_session_stays_as_long_as_the_new_one_is_not_used(stage: Stage) -> None:
+    side = stage.side()
+    used = stage.establish(side)
+    stage.establish(side)
+    stage.pump.active = used
+    side.on_deadline(stage.now + dtls_module.RETIREMENT)
+    assert len(stage.pump.sessions) == 2
 
 
 def test_a_session_that_the_client_closes_goes(stage: Stage) -> None:

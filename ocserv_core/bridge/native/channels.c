@@ -97,12 +97,21 @@ struct oc_dtls *oc_owner(struct oc_pump *p, int fd, const uint8_t *datagram, siz
 	return oc_dtls_opens(newest, datagram, n, p->scratch, OC_SCRATCH_SIZE) ? newest : old;
 }
 
+/* Whether it is the newest that was heard of the session: an old one that was held up on its way moves nobody back
+ * (RFC 9146 6). */
+static int is_news(const struct oc_dtls *d, const uint8_t *datagram, size_t n)
+{
+	struct oc_dtls_header header;
+
+	return d->library || (oc_dtls_parse(datagram, n, &header) == 0 && header.number >= d->window.next);
+}
+
 int oc_pump_adopt(struct oc_pump *p, int fd, const uint8_t *datagram, size_t n)
 {
 	for (int slot = 0; slot < OC_DTLS_MAX; slot++) {
 		struct oc_dtls *d = p->dtls[slot];
 
-		if (!d || !oc_dtls_opens(d, datagram, n, p->scratch, OC_SCRATCH_SIZE))
+		if (!d || !oc_dtls_opens(d, datagram, n, p->scratch, OC_SCRATCH_SIZE) || !is_news(d, datagram, n))
 			continue;
 		oc_received_ask(fd, p->latency != NULL);
 		if (p->received.at >= p->received.count && !p->giving && n <= OC_DATAGRAM_MAX) {
@@ -126,7 +135,7 @@ void oc_heard(struct oc_pump *p, struct oc_dtls *d)
 {
 	int slot = oc_slot_of(p, d);
 
-	if (slot == p->newest)
+	if (slot == p->newest || p->active < 0)
 		p->active = slot;
 	if (slot == p->active)
 		p->udp_up = !p->udp_off;

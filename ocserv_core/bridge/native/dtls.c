@@ -17,8 +17,13 @@
 #define AMPLIFICATION_MAX 3
 #define STEPS_MAX 64
 
-/* What a handshake leaves behind is answered ten times a second at most: a client repeats its flight once a second. */
+/* GnuTLS says 0 as long as no flight of ours is on its way: of half a hello there is nothing to repeat. */
+#define LEAST_TIMEOUT_MS 50
+
+/* What a handshake leaves behind is heard ten times a second at most: a client repeats its flight once a second, in one
+ * datagram (GnuTLS) or in three (OpenSSL). */
 #define LIBRARY_INTERVAL 0.1
+#define LIBRARY_DATAGRAMS 4
 
 /* ---- datagrams under GnuTLS ------------------------------------------------------------------------------------ */
 
@@ -197,7 +202,7 @@ static int take_keys(struct oc_dtls *d)
 {
 	int e;
 
-	d->established = 1;
+	d->established = d->answered = 1;
 	d->library = !oc_record_serves((int)gnutls_cipher_get(d->session)) ||
 		     gnutls_protocol_get_version(d->session) != GNUTLS_DTLS1_2;
 	if (d->library) {
@@ -229,8 +234,6 @@ int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n)
 	int e;
 
 	d->heard += n;
-	if (n && !oc_dtls_is_hello(datagram, n))
-		d->answered = 1;
 	oc_dtls_give(d, datagram, n);
 	d->starved = 0;
 	for (int i = 0; i < STEPS_MAX; i++) {
@@ -248,7 +251,9 @@ int oc_dtls_handshake(struct oc_dtls *d, const uint8_t *datagram, size_t n)
 
 unsigned int oc_dtls_timeout(struct oc_dtls *d)
 {
-	return gnutls_dtls_get_timeout(d->session);
+	unsigned int ms = gnutls_dtls_get_timeout(d->session);
+
+	return ms > LEAST_TIMEOUT_MS ? ms : LEAST_TIMEOUT_MS;
 }
 
 /* ---- what GnuTLS still has to say ------------------------------------------------------------------------------ */
@@ -292,7 +297,11 @@ static void hear_library(struct oc_dtls *d)
 
 static void answer_handshake(struct oc_dtls *d, double now)
 {
-	if (!d->deaf && now - d->last_library >= LIBRARY_INTERVAL) {
+	if (now - d->library_turn >= LIBRARY_INTERVAL) {
+		d->library_turn = now;
+		d->library_heard = 0;
+	}
+	if (!d->deaf && d->library_heard++ < LIBRARY_DATAGRAMS) {
 		d->last_library = now;
 		hear_library(d);
 	}

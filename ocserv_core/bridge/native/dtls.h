@@ -29,7 +29,7 @@ struct oc_dtls {
 	const uint8_t *given; /* the datagram at hand, not ours */
 	size_t given_at, given_size;
 	int starved; /* GnuTLS has asked for more than was given */
-	int answered; /* the client has said more than hello, so it is where its datagrams come from */
+	int answered; /* the client has the keys, so it is where its datagrams come from */
 	size_t heard, said; /* bytes of the handshake until then */
 
 	int established;
@@ -43,7 +43,8 @@ struct oc_dtls {
 	struct oc_window window;
 	size_t overhead; /* bytes of a record beyond its content, at most */
 	double last_rx;  /* when a record of the client's was opened */
-	double last_library;
+	double last_library, library_turn; /* when GnuTLS was last given something; when its turn began */
+	unsigned int library_heard;        /* datagrams of this turn */
 	uint64_t refused; /* records that did not open */
 };
 

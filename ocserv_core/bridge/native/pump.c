@@ -92,6 +92,7 @@ static int wait_until(struct oc_pump *p, double until)
 	int ms = left <= 0 ? 0 : left > 1e6 ? (int)1e9 : (int)(left * 1000) + 1;
 	int ready = poll(p->polls, FIRST_WATCH + p->watched, ms);
 
+	p->unpolled = 0;
 	p->now = oc_now();
 	return ready;
 }
@@ -184,6 +185,24 @@ static int work(struct oc_pump *p)
 	return event;
 }
 
+/* A client that makes an event of everything it sends must not keep the others waiting: what goes to it, the watched
+ * descriptors, time. */
+static int look_round(struct oc_pump *p, double deadline)
+{
+	int event = oc_downstream(p);
+
+	if (event == OC_NOTHING)
+		event = oc_pump_send(p);
+	if (event)
+		return event;
+	set_interest(p);
+	if (wait_until(p, p->now) > 0) {
+		note_ready(p);
+		event = ready_watch(p);
+	}
+	return event == OC_NOTHING && p->now >= deadline ? OC_EVENT_DEADLINE : event;
+}
+
 int oc_pump_run(struct oc_pump *p, double deadline)
 {
 	int event;
@@ -191,6 +210,8 @@ int oc_pump_run(struct oc_pump *p, double deadline)
 	if (p->ended)
 		return p->ended;
 	p->now = oc_now();
+	if (p->unpolled++ >= OC_TURN && (event = look_round(p, deadline)))
+		return event;
 	while ((event = work(p)) == OC_NOTHING) {
 		if ((event = wait_for_work(p, deadline)))
 			break;

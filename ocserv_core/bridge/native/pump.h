@@ -149,6 +149,7 @@ struct oc_pump {
 	int answer_full; /* `in` waits until an answer would have room in `out` */
 	int udp_full;    /* the batch waits for room in the socket */
 	int ended;       /* an event after which nothing is read: it is given again */
+	unsigned int unpolled; /* runs since poll was asked */
 	struct pollfd polls[2 + OC_DTLS_MAX + OC_WATCH_MAX];
 	unsigned int watched;
 

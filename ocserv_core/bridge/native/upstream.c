@@ -459,6 +459,14 @@ static int receive_stream(struct oc_pump *p)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? OC_NOTHING : oc_closed(p, 0);
 }
 
+/* Two sessions may share the socket, and either may have been told of it. */
+static void note_empty(struct oc_pump *p, int fd)
+{
+	for (unsigned int slot = 0; slot < OC_DTLS_MAX; slot++)
+		if (p->dtls[slot] && p->dtls[slot]->fd == fd)
+			p->udp_ready &= ~(1u << slot);
+}
+
 /* One socket at a time: what was received is taken before the next is read. An error of the socket is ICMP's word of
  * what was sent, and is said once: too big for the path; or nobody listens there, so that the client does not hear
  * what is sent by this session. */
@@ -479,7 +487,7 @@ static int receive_datagrams(struct oc_pump *p, int fd)
 	p->bulk |= n >= OC_BULK_DATAGRAMS && bytes >= OC_BULK_BYTES && p->received.of[0].each == p->received.of[0].size;
 	/* A full house may have left somebody outside. */
 	if (n < OC_RECEIVE)
-		p->udp_ready &= ~(1u << oc_slot_on(p, fd));
+		note_empty(p, fd);
 	return OC_NOTHING;
 }
 
