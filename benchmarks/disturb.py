@@ -128,7 +128,7 @@ class Roaming:
         """Of the sockets in the client's namespace that are connected to the server."""
         command = inside(self._arena.client, "ss", "-Hun", f"dport = :{self._port}")
         output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=10).stdout
-        return [int(line.split()[3].rpartition(":")[2]) for line in output.splitlines()]
+        return [int(line.split()[-2].rpartition(":")[2]) for line in output.splitlines()]
 
     def replace(self) -> str:
         """Another address for the client, which loses the old one and all that is bound to it. The new one."""
