@@ -15,7 +15,7 @@ import pytest
 
 from ocserv_core.bridge._native import lib
 from ocserv_core.bridge.dtls import DtlsSession
-from ocserv_core.bridge.events import Deadline, DtlsClosed, Frame, Handshake, Hello, TooBig
+from ocserv_core.bridge.events import Deadline, DtlsClosed, Frame, Handshake, Hello, Readable, TooBig
 from ocserv_core.bridge.pump import Dropped, Network, PumpOptions
 
 if TYPE_CHECKING:
@@ -134,6 +134,17 @@ def test_packets_go_by_tls_until_the_client_is_heard_by_dtls() -> None:
         s.end.feed(second)
         s.end.settle()
         assert client.heard() == [b"\0" + second]
+
+
+def test_an_older_session_that_is_heard_carries_packets_while_no_other_does() -> None:
+    with site() as s:
+        old = s.join()
+        s.join()
+        old.speak()
+        assert s.active() == old.slot
+        s.end.pump.deactivate()
+        old.speak()
+        assert s.active() == old.slot
 
 
 def test_data_by_tls_says_that_the_client_has_left_and_a_record_that_it_is_back() -> None:
@@ -431,16 +442,17 @@ def lose_finished(s: Site, path: Path, server: DtlsSession, client: DtlsSession)
     return path.from_server(), flight
 
 
-def repeated(path: Path, client: DtlsSession) -> bytes:
-    """The client's flight once more, when its patience is over: as one datagram, as openconnect sends it."""
+def repeated(path: Path, client: DtlsSession) -> list[bytes]:
+    """The client's flight once more, when its patience is over."""
     while not (flight := path.from_client()):
         time.sleep(client.timeout + 0.01)  # no descriptor tells of it: the client's clock is all there is
         client.handshake()
-    return b"".join(flight)
+    return [bytes(record) for one in flight for record in records(one)]
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["one datagram (GnuTLS)", "three datagrams (OpenSSL)"])
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an old session on the socket"])
-def test_a_lost_finished_is_said_again_in_one_round_and_no_nonce_twice(beside: bool) -> None:
+def test_a_lost_finished_is_said_again_in_one_round_and_no_nonce_twice(beside: bool, apart: bool) -> None:
     with site() as s:
         path = Path(s.stack)
         old = s.join(path) if beside else None
@@ -452,7 +464,9 @@ def test_a_lost_finished_is_said_again_in_one_round_and_no_nonce_twice(beside: b
         for number in range(5):
             assert s.end.pump.send_datagram(slot, DPD, bytes([number])) == 0
         early = path.from_server()
-        path.to_server(repeated(path, client))
+        flight = repeated(path, client)
+        assert len(flight) == 3
+        path.to_server(*(flight if apart else [b"".join(flight)]))
         s.end.settle()
         answer = path.from_server()
         assert answer
@@ -665,6 +679,66 @@ def test_a_datagram_of_strangers_moves_nothing() -> None:
         assert s.end.pump.adopt(elsewhere.server, good) is None
         assert s.end.pump.adopt(elsewhere.server, b"") is None
         client.speak()
+
+
+def test_a_datagram_that_was_held_up_moves_nothing() -> None:
+    with site() as s:
+        client = s.join()
+        elsewhere = Path(s.stack)
+        held = client.raw.seal(b"\0" + random_packet(40))
+        client.speak()
+        assert s.end.pump.adopt(elsewhere.server, held) is None
+        client.path.to_server(held)
+        s.end.settle()
+        assert len(s.end.packets()) == 1, "late, but where it belongs"
+
+
+# ---- nobody waits for somebody else -----------------------------------------------------------------------------
+
+
+@contextmanager
+def asking(s: Site, times: int) -> Iterator[None]:
+    """A client that has asked so often whether the server is alive, and heard nothing yet."""
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        for sock in (ours, theirs):
+            sock.bind(("127.0.0.1", 0))
+        ours.connect(theirs.getsockname())
+        theirs.connect(ours.getsockname())
+        server, client = shake_over(ours, theirs, SUITES["aes256"])
+        stack.callback(client.close)
+        s.end.pump.attach(server)
+        raw = RawClient(client)
+        for _ in range(times):
+            theirs.send(raw.seal(bytes([DPD])))
+        yield
+
+
+def test_a_client_that_asks_without_end_does_not_stop_the_clock() -> None:
+    with site() as s, asking(s, 120):
+        events = [s.end.pump.run(time.monotonic()) for _ in range(40)]
+        assert Deadline() in events
+        assert Frame(DPD, b"", 0) in events
+
+
+def test_a_client_that_asks_without_end_lets_others_speak() -> None:
+    with site() as s, asking(s, 120), ExitStack() as stack:
+        here, there = socket.socketpair()
+        stack.enter_context(here)
+        stack.enter_context(there)
+        s.end.pump.watch([here.fileno()])
+        there.send(b"!")
+        assert Readable(here.fileno()) in [s.end.run() for _ in range(40)]
+
+
+def test_a_client_that_asks_without_end_is_sent_what_comes_for_it() -> None:
+    with site() as s, asking(s, 120):
+        down = random_packet(100)
+        s.end.run()
+        s.end.feed(down)
+        events = [s.end.run() for _ in range(40)]
+        assert set(events) == {Frame(DPD, b"", 0)}
+        assert s.end.pump.traffic.tx_packets == 1
 
 
 # ---- nothing is lost where something is full --------------------------------------------------------------------
