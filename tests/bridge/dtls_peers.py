@@ -188,6 +188,16 @@ def random_packet(n: int) -> bytes:
     return b"\x45\0" + n.to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0\xc0\0\2\1" + os.urandom(n - 16)
 
 
+def udp_pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two UDP sockets of loopback that are connected to each other, until the stack is left."""
+    ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+    for sock in (ours, theirs):
+        sock.bind(("127.0.0.1", 0))
+    ours.connect(theirs.getsockname())
+    theirs.connect(ours.getsockname())
+    return ours, theirs
+
+
 def shake_over(ours: socket.socket, theirs: socket.socket, priorities: str) -> tuple[DtlsSession, DtlsSession]:
     """A server's and a client's session over two sockets that are connected to each other."""
     server, client = (

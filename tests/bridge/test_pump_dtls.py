@@ -33,6 +33,7 @@ from .dtls_peers import (
     sessions,
     shake,
     shake_over,
+    udp_pair,
 )
 from .packet_model import HOP_BY_HOP, Ip, Step, Tcp, conversation, udp
 from .record_model import ALERT, HANDSHAKE
@@ -192,11 +193,7 @@ def test_silence_sends_packets_by_tls_once_there_are_some() -> None:
 
 def test_nobody_listening_sends_packets_by_tls() -> None:
     with site() as s, ExitStack() as stack:
-        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
-        for sock in (ours, theirs):
-            sock.bind(("127.0.0.1", 0))
-        ours.connect(theirs.getsockname())
-        theirs.connect(ours.getsockname())
+        ours, theirs = udp_pair(stack)
         server, client = shake_over(ours, theirs, SUITES["aes256"])
         s.end.pump.attach(server)
         theirs.send(RawClient(client).seal(bytes([KEEPALIVE])))
@@ -599,11 +596,7 @@ def test_a_socket_that_is_read_for_one_session_is_read_for_the_other() -> None:
     """The newer of two on a socket has the lower slot, and it was the older one's when there was much to read."""
     with site() as s, ExitStack() as stack:
         gone = s.join()
-        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
-        for sock in (ours, theirs):
-            sock.bind(("127.0.0.1", 0))
-        ours.connect(theirs.getsockname())
-        theirs.connect(ours.getsockname())
+        ours, theirs = udp_pair(stack)
         server, client = shake_over(ours, theirs, SUITES["aes256"])
         stack.callback(client.close)
         slot = s.end.pump.attach(server)
@@ -625,11 +618,7 @@ def test_a_socket_that_is_read_for_one_session_is_read_for_the_other() -> None:
 
 def test_a_socket_that_the_client_has_left_says_nothing_of_the_one_it_uses() -> None:
     with site() as s, ExitStack() as stack:
-        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
-        for sock in (ours, theirs):
-            sock.bind(("127.0.0.1", 0))
-        ours.connect(theirs.getsockname())
-        theirs.connect(ours.getsockname())
+        ours, theirs = udp_pair(stack)
         server, old_client = shake_over(ours, theirs, SUITES["aes256"])
         old_slot = s.end.pump.attach(server)
         assert old_slot is not None
@@ -700,11 +689,7 @@ def test_a_datagram_that_was_held_up_moves_nothing() -> None:
 def asking(s: Site, times: int) -> Iterator[None]:
     """A client that has asked so often whether the server is alive, and heard nothing yet."""
     with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
-        for sock in (ours, theirs):
-            sock.bind(("127.0.0.1", 0))
-        ours.connect(theirs.getsockname())
-        theirs.connect(ours.getsockname())
+        ours, theirs = udp_pair(stack)
         server, client = shake_over(ours, theirs, SUITES["aes256"])
         stack.callback(client.close)
         s.end.pump.attach(server)
@@ -864,11 +849,7 @@ def test_what_goes_faster_than_it_may_is_dropped(by: str) -> None:
 
 def test_the_time_that_packets_are_here_is_measured_in_sets() -> None:
     with site(PumpOptions(latency=True)) as s, ExitStack() as stack:
-        ours, theirs = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
-        for sock in (ours, theirs):
-            sock.bind(("127.0.0.1", 0))
-        ours.connect(theirs.getsockname())
-        theirs.connect(ours.getsockname())
+        ours, theirs = udp_pair(stack)
         server, client_session = shake_over(ours, theirs, SUITES["aes256"])
         s.end.pump.attach(server)
         client = RawClient(client_session)
