@@ -49,8 +49,7 @@ _SLOW_QUEUE = (
     "class add dev wire parent 1: classid 1:2 htb rate 4mbit ceil 4mbit burst 100 cburst 100 quantum 1600",
 )
 """A packet of 1250 bytes takes 2.5 ms there: of three in a row the last is late by 7.5. At the rates of a soak (3000
-packets a second) fewer overtake it than the replay window of clients holds, which is 64 in GnuTLS and in OpenSSL. At
-half the rate a few come later than that, and are lost."""
+packets a second) fewer overtake it than a replay window of 64 holds."""
 
 _NAT_RULES = """
 table ip soak_nat
@@ -69,8 +68,7 @@ table ip soak_nat {{
 """
 _DEPARTURE = "udp dport {port} udp sport {own} udp sport set {seen}"
 _ARRIVAL = "udp sport {port} udp dport {seen} udp dport set {own} accept"
-"""What comes to a port that the NAT has forgotten is dropped."""
-"""A NAT without state, so that the change of its address is one transaction. What comes to an earlier one is lost."""
+"""A NAT without state, so that the change of its port is one transaction. What comes to an earlier one is dropped."""
 
 
 @contextlib.contextmanager

@@ -21,8 +21,6 @@ native/dtls.c        a DTLS session: GnuTLS's handshake round our records
 native/packet.c      inner packets: lengths, checksums, whose they are
 native/segment.c     one packet of the TUN as many on the wire (TSO, USO)
 native/coalesce.c    many packets from the client as one for the TUN
-native/compress.c    a packet by itself, in lz4 blocks or (lzs.c) LZS
-native/latency.c     how long packets stay here, in sets of samples
 native/datagrams.c   many datagrams in one system call
 native/upstream.c    client → TUN, in the packet's order
 native/downstream.c  TUN → client, in the packet's order
