@@ -7,6 +7,7 @@ root and /dev/net/tun; docs/benchmarks.md, docs/performance.md and docs/testing.
 
 For all
     arena.py        the namespaces and the wire between them; made and removed here
+    doors.py        what the programs begin with: needs, signals, words for who waits
     servers.py      the two servers: one configuration, start, end
     sizes.py        how much of everything: a full run, a quick one
     accounting.py   CPU of a tree of processes (those that ended too), of the machine; PSS

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,6 +12,7 @@ import msgspec
 
 from . import loads
 from .arena import Arena, open_arena
+from .doors import end_in_order, progress, unmet
 from .report import Report, Round, describe, machine, summarize, table
 from .servers import OURS, THEIRS, Server, serve, write_common_files
 from .sizes import FULL, QUICK, Sizes, add_sizes, chosen_sizes
@@ -34,13 +32,10 @@ _NEEDED = ("ip", "ss", THEIRS.command[0], OURS.command[0])
 def main() -> int:
     """The exit status: 0 when everything was measured, reached or not."""
     arguments = _parser().parse_args()
-    missing = [name for name in _NEEDED if not shutil.which(name)]
-    if missing or os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
-        print(f"this needs root, /dev/net/tun and {', '.join(missing or _NEEDED)}", file=sys.stderr)
+    if refusal := unmet(_NEEDED):
+        print(refusal, file=sys.stderr)
         return 1
-    # The contexts below end everything; they must be left in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
+    end_in_order()
     sizes = chosen_sizes(arguments, QUICK if arguments.quick else FULL)
     described = machine()
     with tempfile.TemporaryDirectory(prefix="ocserv-benchmark-") as home, open_arena(home) as arena:
@@ -64,9 +59,9 @@ def run(arena: Arena, sizes: Sizes, names: list[str]) -> list[Round]:
             found: Round = {OURS.name: {}, THEIRS.name: {}}
             for name in names:
                 for server in servers:
-                    _progress(f"round {number + 1} of {sizes.rounds}: {name}, {server.contender.label}")
+                    progress(f"round {number + 1} of {sizes.rounds}: {name}, {server.contender.label}")
                     figures = MEASURES[name](arena, server, sizes)
-                    _progress("    " + "  ".join(f"{key} {value:.3g}" for key, value in figures.items()))
+                    progress("    " + "  ".join(f"{key} {value:.3g}" for key, value in figures.items()))
                     found[server.contender.name] |= figures
             rounds.append(found)
     return rounds
@@ -81,10 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_sizes(parser, FULL)
     return parser
-
-
-def _progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +21,7 @@ from .arena import Arena, make_wire_plain, open_arena
 from .cells import MEASURES, Line
 from .clients import CHANNELS, CLIENTS, CannotMeasure, Channel, TunnelClient
 from .document import insert
+from .doors import end_in_order, progress, unmet
 from .plot import draw
 from .report import Report, Round, describe, machine, summarize, table
 from .servers import OURS, THEIRS, WITH_DTLS, Server, serve, write_common_files
@@ -47,13 +45,11 @@ def main(words: Sequence[str] | None = None) -> int:
 def run_all(arguments: argparse.Namespace) -> int:
     """`run`: all rounds, then the table and the JSON."""
     clients = [CLIENTS[name] for name in arguments.client or _present()]
-    refusal = _unmet() or next((client.missing() for client in clients if client.missing()), "")
+    refusal = unmet(_NEEDED) or next((client.missing() for client in clients if client.missing()), "")
     if refusal:
         print(refusal, file=sys.stderr)
         return 1
-    # The contexts below end everything; they must be left in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
+    end_in_order()
     sizes, described = chosen_sizes(arguments, DATA_QUICK if arguments.quick else DATA_FULL), machine()
     with tempfile.TemporaryDirectory(prefix="ocserv-benchmark-") as home, open_arena(home) as arena:
         if arguments.plain_wire:
@@ -95,7 +91,7 @@ class Matrix:
                 servers = [ours, theirs] if number % 2 == 0 else [theirs, ours]
                 self.rounds.append({OURS.name: {}, THEIRS.name: {}})
                 for channel, client in self._cases:
-                    _progress(f"round {number + 1} of {self._sizes.rounds}: {channel}, {client.label}")
+                    progress(f"round {number + 1} of {self._sizes.rounds}: {channel}, {client.label}")
                     self._measure(servers, channel, client)
 
     def _measure(self, servers: Sequence[Server], channel: Channel, client: TunnelClient) -> None:
@@ -116,7 +112,7 @@ class Matrix:
         contender = line.server.contender
         figures = MEASURES[name](line, self._sizes)
         shown = "  ".join(f"{key} {value:.3g}" for key, value in figures.items())
-        _progress(f"    {name}, {contender.label}: {shown}")
+        progress(f"    {name}, {contender.label}: {shown}")
         prefix = f"{line.channel}.{client.name}."
         self.rounds[-1][contender.name] |= {prefix + key: value for key, value in figures.items()}
 
@@ -134,7 +130,7 @@ class Matrix:
             self._fail(str(problem))
 
     def _fail(self, text: str) -> None:
-        _progress(f"    {text}")
+        progress(f"    {text}")
         if text not in self.failures:
             self.failures.append(text)
 
@@ -201,19 +197,8 @@ def _present() -> list[str]:
     """The clients that this version has; one that is asked for by name and is not there is refused."""
     for client in CLIENTS.values():
         if client.missing():
-            _progress(f"{client.missing()}: measured without it")
+            progress(f"{client.missing()}: measured without it")
     return [name for name, client in CLIENTS.items() if not client.missing()]
-
-
-def _unmet() -> str:
-    missing = [name for name in _NEEDED if not shutil.which(name)]
-    if missing or os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
-        return f"this needs root, /dev/net/tun and {', '.join(missing or _NEEDED)}"
-    return ""
-
-
-def _progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

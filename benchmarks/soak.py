@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from .blaster import Blast, blast, compile_blaster
 from .cells import Line, link, server_device
 from .clients import CHANNELS, CLIENTS, CannotMeasure, Channel, TunnelClient
 from .disturb import LOSS, Roaming, dropped, loss, reorder
+from .doors import end_in_order, progress, unmet
 from .memory import Sampler, judge
 from .servers import OURS, THEIRS, WITH_DTLS, Server, serve, write_common_files
 from .soak_report import Flow, Summary, allowance, text_of
@@ -74,13 +73,12 @@ def main(words: Sequence[str] | None = None) -> int:
     """The exit status: 0 when nothing was lost and nothing grew."""
     arguments = _parser().parse_args(words)
     clients = [CLIENTS[name] for name in arguments.client or ("openconnect",)]
-    refusal = _unmet(arguments.contender.command[0]) or next((c.missing() for c in clients if c.missing()), "")
+    needed = (*_NEEDED, arguments.contender.command[0])
+    refusal = unmet(needed) or next((client.missing() for client in clients if client.missing()), "")
     if refusal:
         print(refusal, file=sys.stderr)
         return 1
-    # The contexts below end everything; they must be left in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
+    end_in_order()
     try:
         summary = run(arguments, clients)
     except CannotMeasure as problem:
@@ -141,7 +139,7 @@ class Soak:
             started = time.monotonic()
             client, line = self._lines[cycle % len(self._lines)]
             phase = PHASES[cycle // len(self._lines) % len(PHASES)]
-            _progress(f"cycle {cycle + 1} of {cycles}, {client.label}")
+            progress(f"cycle {cycle + 1} of {cycles}, {client.label}")
             if not self._roam(cycle, client, line):
                 self.failures.append(f"cycle {cycle + 1}: the tunnel does not come back after roaming")
                 return
@@ -180,7 +178,7 @@ class Soak:
         except (RuntimeError, subprocess.SubprocessError) as problem:
             self.failures.append(f"cycle {cycle + 1}: {phase.name}: {problem}")
             said = "failed"
-        _progress(f"    {phase.name}: iperf3 {said}; dropped on purpose {on_purpose}, by full queues {full}")
+        progress(f"    {phase.name}: iperf3 {said}; dropped on purpose {on_purpose}, by full queues {full}")
         for direction, found in probes().items():
             allowed = full + (allowance(found.sent.sent, phase.loss) if line.channel == "dtls" else 0)
             self._note(cycle, phase.name, client, direction, found, allowed)
@@ -190,7 +188,7 @@ class Soak:
         numbers = (sent.sent, sent.nowhere, found.lost, allowed, counted.duplicates, counted.late, counted.longest_gap)
         flow = Flow(cycle + 1, phase, client.name, direction, *numbers)
         self.flows.append(flow)
-        _progress(
+        progress(
             f"    {phase} {direction}: {flow.sent} sent, {flow.lost} lost, {flow.duplicates} twice, {flow.late} late,"
             f" longest gap {1000 * flow.gap:.0f} ms"
         )
@@ -281,17 +279,6 @@ def _parser() -> argparse.ArgumentParser:
         "--debian", dest="contender", action="store_const", const=THEIRS, default=OURS, help="Debian's ocserv instead"
     )
     return parser
-
-
-def _unmet(server: str) -> str:
-    missing = [name for name in (*_NEEDED, server) if not shutil.which(name)]
-    if missing or os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
-        return f"this needs root, /dev/net/tun and {', '.join(missing or _NEEDED)}"
-    return ""
-
-
-def _progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

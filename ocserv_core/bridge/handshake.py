@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from ._native import ffi, lib
 from .context import CertificateRequest, LoadedVhost, TlsContext
 from .errors import text_of
+from .stream import description_of
 
 if TYPE_CHECKING:
     from ._native import CData
@@ -151,7 +152,7 @@ class Handshake:
         resumed = bool(lib.gnutls_session_is_resumed(self._native))
         return TlsInfo(
             version=_string(lib.gnutls_protocol_get_name(lib.gnutls_protocol_get_version(self._native))),
-            ciphersuite=_owned_string(lib.gnutls_session_get_desc(self._native)),
+            ciphersuite=description_of(self._native),
             cipher=_string(lib.gnutls_cipher_get_name(lib.gnutls_cipher_get(self._native))),
             mac=_string(lib.gnutls_mac_get_name(lib.gnutls_mac_get(self._native))),
             vhost=self._loaded.vhost.name,
@@ -171,15 +172,11 @@ def _string(text: CData) -> str:
     return ffi.string(text).decode("utf-8", "replace") if text else ""
 
 
-def _owned_string(text: CData) -> str:
-    try:
-        return _string(text)
-    finally:
-        lib.oc_free(text)
-
-
 def _verification_text(status: int) -> str:
     out = ffi.new("gnutls_datum_t *")
     if lib.gnutls_certificate_verification_status_print(status, lib.GNUTLS_CRT_X509, out, 0) < 0:
         return f"status {status:#x}"
-    return _owned_string(out.data).strip()
+    try:
+        return _string(out.data).strip()
+    finally:
+        lib.oc_free(out.data)

@@ -86,7 +86,12 @@ def dtls_overhead(cipher: str, mac: str) -> int:
     return _DTLS_HEADER + _CBC_BLOCK + _MAC_SIZES.get(mac, max(_MAC_SIZES.values())) + _CBC_BLOCK
 
 
+def datagram_max(link: int, *, outer_ipv6: bool) -> int:
+    """The UDP payload that with its headers is one packet of the link."""
+    return link - ip_header(ipv6=outer_ipv6) - _UDP_HEADER
+
+
 def dtls_data_mtu(link: int, *, outer_ipv6: bool, overhead: int) -> int:
     """The inner packet that with all headers (IP, UDP, DTLS record, type) is one datagram of the link. `overhead`
     is the record's (dtls_overhead)."""
-    return link - ip_header(ipv6=outer_ipv6) - _UDP_HEADER - overhead - _DTLS_TYPE
+    return datagram_max(link, outer_ipv6=outer_ipv6) - overhead - _DTLS_TYPE

@@ -19,7 +19,7 @@ from ..bridge.pump import Pump, PumpOptions
 from ..errors import OcservError
 from ..model import Offloads
 from ..protocol.cstp import FrameType
-from ..protocol.mtu import dtls_data_mtu
+from ..protocol.mtu import datagram_max, dtls_data_mtu
 from .tls import ClientTls
 
 TIMEOUT = 20.0
@@ -226,7 +226,8 @@ class ClientTunnel:
         info = socket.getaddrinfo(server, self.granted.dtls_port, type=socket.SOCK_DGRAM)[0]
         sock = socket.socket(info[0], socket.SOCK_DGRAM)
         sock.connect(info[4])
-        session = DtlsSession(sock, Psk(priorities, self._dtls_key, self.granted.app_id), self.granted.link_mtu - 28)
+        terms = Psk(priorities, self._dtls_key, self.granted.app_id)
+        session = DtlsSession(sock, terms, datagram_max(self.granted.link_mtu, outer_ipv6=info[0] == socket.AF_INET6))
         self._slot = self.pump.attach(session)
         self._go_on(b"")
 

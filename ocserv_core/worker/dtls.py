@@ -25,7 +25,7 @@ from ..protocol.dtls import DtlsPlan, LegacyPlan
 from ..protocol.dtls_liveness import DtlsLiveness
 from ..protocol.limits import Limits
 from ..protocol.liveness import LivenessAction
-from ..protocol.mtu import dtls_data_mtu, ip_header
+from ..protocol.mtu import datagram_max, dtls_data_mtu
 from ..protocol.mtu_discovery import MtuDiscovery, floor_of
 from ..protocol.udp_peek import Hello as HelloOf
 from ..protocol.udp_peek import hello_random, peek
@@ -33,8 +33,6 @@ from ..system.client_sockets import forbid_fragments, path_mtu, set_priority
 from .link import UdpArrival
 
 _log = logging.getLogger(__name__)
-
-_UDP_HEADER = 8
 
 HELLO_INTERVAL = 1.0
 """Seconds between two handshakes that begin on the socket of a session: a client's own patience with one."""
@@ -171,7 +169,8 @@ class DtlsSide:
         for given_up in room:
             self._drop(given_up)
         try:
-            session = DtlsSession(sock, self._terms.of_handshake(), self._datagram_max(sock))
+            most = datagram_max(self._terms.link_mtu, outer_ipv6=sock.family == socket.AF_INET6)
+            session = DtlsSession(sock, self._terms.of_handshake(), most)
         except DtlsFailed as failure:
             _log.warning("no DTLS: %s", failure)
             return
@@ -190,9 +189,6 @@ class DtlsSide:
         unused = next(slot for slot in sessions if slot != active)
         is_young = unused == self._newest and time.monotonic() - self._newest_since < UNHEARD
         return None if is_young else [unused]
-
-    def _datagram_max(self, sock: socket.socket) -> int:
-        return self._terms.link_mtu - ip_header(ipv6=sock.family == socket.AF_INET6) - _UDP_HEADER
 
     def _go_on(self, slot: int, datagram: bytes) -> None:
         session = self._pump.sessions[slot]

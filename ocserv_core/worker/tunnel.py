@@ -33,7 +33,7 @@ from ..errors import PeerLost
 from ..ipc.messages import CliStats, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
 from ..model import DisconnectReason, Lease
 from ..protocol.cstp import FrameType, build_bye, read_bye
-from ..protocol.limits import limits_of
+from ..protocol.limits import Limits, limits_of
 from ..protocol.liveness import Liveness, LivenessAction
 from ..protocol.offer import Offer
 from ..state.latency import LatencyTotals, WorkerLatency
@@ -77,6 +77,7 @@ class Tunnel:
         self._link = link
         self._granted = granted
         self._offer = offer
+        self._limits = limits_of(granted.reply.config, offer.link_mtu)
         self._secmod_alive = True
         self._told_mtu = 0
         self._signals, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -85,7 +86,7 @@ class Tunnel:
         session.send(offer.header)
         now = time.monotonic()
         terms = self._dtls_terms(mtu_discovery)
-        options = pump_options(granted, offer, latency=latency, mtu_discovery=mtu_discovery)
+        options = pump_options(granted, offer, self._limits, latency=latency, mtu_discovery=mtu_discovery)
         self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched(), options=options)
         self._dtls = DtlsSide(self._pump, terms, self._tell_main) if terms is not None else None
         self._liveness = Liveness(offer.liveness, now)
@@ -103,7 +104,7 @@ class Tunnel:
             link_mtu=offer.link_mtu,
             inner_ipv6=offer.lease.ipv6 is not None,
             dpd=offer.liveness.dpd,
-            limits=limits_of(reply.config, offer.link_mtu),
+            limits=self._limits,
             mtu_discovery=mtu_discovery,
         )
 
@@ -332,7 +333,7 @@ class Tunnel:
             self._secmod_alive = False
 
 
-def pump_options(granted: Granted, offer: Offer, *, latency: bool, mtu_discovery: bool) -> PumpOptions:
+def pump_options(granted: Granted, offer: Offer, limits: Limits, *, latency: bool, mtu_discovery: bool) -> PumpOptions:
     """How the packets of this session are treated."""
     config = granted.reply.config
     return PumpOptions(
@@ -342,8 +343,8 @@ def pump_options(granted: Granted, offer: Offer, *, latency: bool, mtu_discovery
         dtls_compression=offer.dtls_compression,
         no_compress_limit=config.no_compress_limit,
         udp_patience=config.switch_to_tcp_timeout,
-        rx_per_sec=config.rx_data_per_sec,
-        tx_per_sec=config.tx_data_per_sec,
+        rx_per_sec=limits.rx_rate,
+        tx_per_sec=limits.tx_rate,
         latency=latency,
         discover_mtu=mtu_discovery,
     )

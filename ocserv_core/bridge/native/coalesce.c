@@ -195,7 +195,7 @@ static struct oc_vnet one_of_many(struct oc_coalescer *c)
 		.header = (uint16_t)c->first.headers,
 		.gso_size = (uint16_t)c->gso,
 		.csum_start = (uint16_t)c->first.ip,
-		.csum_offset = tcp ? 16 : 6,
+		.csum_offset = tcp ? OC_TCP_CSUM : OC_UDP_CSUM,
 	};
 
 	if (c->first.version == 4) {

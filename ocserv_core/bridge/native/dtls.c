@@ -177,17 +177,6 @@ int oc_dtls_use_legacy(struct oc_dtls *d, gnutls_priority_t priorities, const ch
 
 /* ---- the handshake --------------------------------------------------------------------------------------------- */
 
-static uint64_t get64(const uint8_t *from)
-{
-	return (uint64_t)oc_get32(from) << 32 | oc_get32(from + 4);
-}
-
-static void put64(uint8_t *to, uint64_t value)
-{
-	oc_put32(to, (uint32_t)(value >> 32));
-	oc_put32(to + 4, (uint32_t)value);
-}
-
 static int take_half(struct oc_dtls *d, struct oc_half *h, int read)
 {
 	gnutls_datum_t mac, iv, key;
@@ -195,7 +184,7 @@ static int take_half(struct oc_dtls *d, struct oc_half *h, int read)
 	int e = gnutls_record_get_state(d->session, (unsigned int)read, &mac, &iv, &key, seq);
 
 	return e < 0 ? e : oc_half_open(h, 0, (int)gnutls_cipher_get(d->session), key.data, key.size, iv.data, iv.size,
-					get64(seq), NULL, 0);
+					oc_get64(seq), NULL, 0);
 }
 
 static int take_keys(struct oc_dtls *d)
@@ -263,7 +252,7 @@ static void lend_numbers(struct oc_dtls *d)
 {
 	uint8_t seq[8];
 
-	put64(seq, d->write.seq);
+	oc_put64(seq, d->write.seq);
 	gnutls_record_set_state(d->session, 0, seq);
 }
 
@@ -273,7 +262,7 @@ static void take_numbers_back(struct oc_dtls *d)
 	unsigned char seq[8];
 
 	if (gnutls_record_get_state(d->session, 0, &mac, &iv, &key, seq) == 0)
-		d->write.seq = get64(seq);
+		d->write.seq = oc_get64(seq);
 }
 
 /* The client's last flight once more, because ours was lost: GnuTLS repeats ours. A new handshake inside this session

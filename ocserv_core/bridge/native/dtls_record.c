@@ -56,8 +56,7 @@ size_t oc_dtls_overhead(const struct oc_half *h)
 /* Epoch and number, type, version, length of the content (RFC 6347 4.1.2.1). */
 static void make_aad(uint8_t aad[13], uint64_t seq, int type, size_t content)
 {
-	oc_put32(aad, (uint32_t)(seq >> 32));
-	oc_put32(aad + 4, (uint32_t)seq);
+	oc_put64(aad, seq);
 	aad[8] = (uint8_t)type;
 	oc_put16(aad + 9, VERSION);
 	oc_put16(aad + 11, content);

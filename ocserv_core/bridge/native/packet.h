@@ -16,6 +16,7 @@
 #define OC_HEADERS_MAX 120
 
 enum { OC_TCP = 6, OC_UDP = 17 };
+enum { OC_TCP_CSUM = 16, OC_UDP_CSUM = 6 }; /* where the checksum is */
 enum { OC_TCP_FIN = 0x01, OC_TCP_PSH = 0x08, OC_TCP_ACK = 0x10, OC_TCP_CWR = 0x80 };
 
 static inline uint16_t oc_get16(const uint8_t *from)
@@ -38,6 +39,17 @@ static inline void oc_put32(uint8_t *to, uint32_t value)
 {
 	oc_put16(to, value >> 16);
 	oc_put16(to + 2, (uint16_t)value);
+}
+
+static inline uint64_t oc_get64(const uint8_t *from)
+{
+	return (uint64_t)oc_get32(from) << 32 | oc_get32(from + 4);
+}
+
+static inline void oc_put64(uint8_t *to, uint64_t value)
+{
+	oc_put32(to, (uint32_t)(value >> 32));
+	oc_put32(to + 4, (uint32_t)value);
 }
 
 /* The one's complement sum of n bytes, folded to 16 bits, on top of `sum`. Bytes of an odd end count as high ones. */

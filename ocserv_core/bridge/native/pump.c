@@ -223,15 +223,6 @@ int oc_pump_run(struct oc_pump *p, double deadline)
 
 /* ---- opening and closing --------------------------------------------------------------------------------------- */
 
-static uint64_t get64(const uint8_t *from)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value = value << 8 | from[i];
-	return value;
-}
-
 static int take_half(gnutls_session_t session, struct oc_half *h, int read, const uint8_t *secret, size_t secret_size)
 {
 	gnutls_datum_t mac, iv, key;
@@ -242,7 +233,7 @@ static int take_half(gnutls_session_t session, struct oc_half *h, int read, cons
 	if (e < 0)
 		return e;
 	return oc_half_open(h, tls13, (int)gnutls_cipher_get(session), key.data, key.size, iv.data, iv.size,
-			    get64(seq), secret, secret_size);
+			    oc_get64(seq), secret, secret_size);
 }
 
 static int take_session(struct oc_pump *p, gnutls_session_t session, struct oc_transport *t, int client)

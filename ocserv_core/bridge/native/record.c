@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "packet.h"
+
 static const struct suite {
 	gnutls_cipher_algorithm_t cipher;
 	size_t tag, explicit_nonce; /* the latter in TLS 1.2 only */
@@ -141,12 +143,6 @@ void oc_half_close(struct oc_half *h)
 
 /* ---- records --------------------------------------------------------------------------------------------------- */
 
-static void put64(uint8_t *to, uint64_t value)
-{
-	for (int i = 7; i >= 0; i--, value >>= 8)
-		to[i] = (uint8_t)value;
-}
-
 static void put_header(uint8_t *to, int type, size_t n)
 {
 	to[0] = (uint8_t)type;
@@ -160,7 +156,7 @@ void oc_make_nonce(const struct oc_half *h, uint64_t seq, uint8_t nonce[12])
 {
 	uint8_t number[8];
 
-	put64(number, seq);
+	oc_put64(number, seq);
 	memcpy(nonce, h->iv, 4);
 	for (int i = 0; i < 8; i++)
 		nonce[4 + i] = h->iv[4 + i] ^ number[i];
@@ -173,7 +169,7 @@ static size_t make_aad(const struct oc_half *h, uint8_t aad[13], const uint8_t *
 		memcpy(aad, header, OC_HEADER);
 		return OC_HEADER;
 	}
-	put64(aad, h->seq);
+	oc_put64(aad, h->seq);
 	put_header(aad + 8, header[0], content);
 	return 13;
 }

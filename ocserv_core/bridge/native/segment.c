@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-#define UDP_CSUM_OFFSET 6
-#define TCP_CSUM_OFFSET 16
-
 static size_t csum_offset(int protocol)
 {
-	return protocol == OC_TCP ? TCP_CSUM_OFFSET : UDP_CSUM_OFFSET;
+	return protocol == OC_TCP ? OC_TCP_CSUM : OC_UDP_CSUM;
 }
 
 /* ---- one packet ------------------------------------------------------------------------------------------------ */
@@ -22,7 +19,7 @@ static int finish_sum(const struct oc_vnet *vnet, uint8_t *packet, size_t n)
 	if (vnet->csum_start >= n || field + 2 > n)
 		return -1;
 	sum = (uint16_t)~oc_sum(packet + vnet->csum_start, n - vnet->csum_start, 0);
-	if (sum == 0 && vnet->csum_offset == UDP_CSUM_OFFSET) /* RFC 768: zero says that there is none */
+	if (sum == 0 && vnet->csum_offset == OC_UDP_CSUM) /* RFC 768: zero says that there is none */
 		sum = 0xffff;
 	oc_put16(packet + field, sum);
 	return 0;
