@@ -16,7 +16,7 @@ from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import FromMainToWorker, FromWorkerToMain, ResumeReply, SecmodAttach, TunMtu
 from ocserv_core.ipc.permits import close_all
 
-from .pairs import open_descriptors, some_descriptor
+from .pairs import open_descriptors, settled_descriptors, some_descriptor
 
 
 class Ends:
@@ -65,7 +65,7 @@ def on_loop(test: Callable[[Ends], Awaitable[None]]) -> None:
         finally:
             ends.close()
 
-    before = open_descriptors()
+    before = settled_descriptors()
     asyncio.run(run())
     assert open_descriptors() == before
 

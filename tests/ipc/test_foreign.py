@@ -17,7 +17,7 @@ from ocserv_core.ipc.foreign import MAX_FDS, close_foreign
 from ocserv_core.ipc.messages import FromWorkerToSecmod, Sign
 from ocserv_core.ipc.wire import Wire
 
-from .pairs import ends, is_open, open_descriptors, some_descriptor
+from .pairs import ends, is_open, open_descriptors, settled_descriptors, some_descriptor
 
 Ends = tuple[socket.socket, socket.socket]
 __all__ = ["ends"]
@@ -74,7 +74,7 @@ def test_one_that_comes_with_nonsense(ends: Ends) -> None:
 
 
 def test_all_that_a_message_can_carry_are_received_and_closed(ends: Ends) -> None:
-    before = open_descriptors()
+    before = settled_descriptors()
     with lingering() as fd:
         put(ends[0], *(some_descriptor() for _ in range(MAX_FDS - 1)), fd)
         at_once(lambda: refuse(ends[1]))
@@ -128,7 +128,7 @@ def test_one_sent_to_a_listener_that_never_accepts() -> None:
 
 
 def test_what_is_no_socket_is_closed_too() -> None:
-    before = open_descriptors()
+    before = settled_descriptors()
     reader, writer = os.pipe()
     close_foreign([reader, writer, some_descriptor(), os.pidfd_open(os.getpid())])
     assert open_descriptors() == before

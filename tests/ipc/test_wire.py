@@ -26,7 +26,7 @@ from ocserv_core.ipc.messages import (
 from ocserv_core.ipc.wire import LARGE, MAX_FDS, Wire
 from ocserv_core.system.memfd import sealed_memfd
 
-from .pairs import ends, open_descriptors, socket_pair, some_descriptor
+from .pairs import ends, open_descriptors, settled_descriptors, socket_pair, some_descriptor
 
 Ends = tuple[socket.socket, socket.socket]
 SIGN = Sign("v", 0, "ED25519", b"text")
@@ -36,7 +36,7 @@ __all__ = ["ends"]
 @pytest.fixture(autouse=True)
 def no_descriptor_leaks() -> Iterator[None]:
     """Whatever a test does with descriptors, none is left over."""
-    before = open_descriptors()
+    before = settled_descriptors()
     yield
     assert open_descriptors() == before
 

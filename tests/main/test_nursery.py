@@ -22,7 +22,7 @@ from ocserv_core.main.configuration import read_contents
 from ocserv_core.main.nursery import Nurseries, check_worker_config
 from ocserv_core.model import Endpoint
 from ocserv_core.system.memfd import shared_page
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 from tests.loop import on_loop
 from tests.secmod.test_prepare import configuration
 
@@ -260,7 +260,7 @@ def test_a_nursery_that_is_just_being_started_ends_with_the_others(tmp_path: Pat
 def test_a_nursery_that_names_a_stranger_is_replaced(tmp_path: Path) -> None:
     async def dialogue(house: House, _config: WorkerConfig) -> None:
         (nursery,) = house.nurseries._all.values()
-        before = open_descriptors()
+        before = settled_descriptors()
         with pytest.raises(PeerViolation):
             nursery._on_message(Spawned(1, os.getpid()), [os.pidfd_open(os.getpid())])
         assert (house.pids, open_descriptors()) == ({}, before)

@@ -6,7 +6,7 @@ import pytest
 
 from ocserv_core.main import searcher as searcher_module
 from ocserv_core.model import DisconnectReason
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 from tests.loop import on_loop, turn, until
 
 from .udp_house import CAFE, HOME, UdpHouse, hello, is_silent, record
@@ -45,7 +45,7 @@ def test_of_two_behind_one_address_the_second_may_be_the_one(house: UdpHouse) ->
     async def dialogue() -> None:
         async with house.serving():
             alice, bob = house.peer(), house.peer()
-            before = open_descriptors()
+            before = settled_descriptors()
             with house.client() as client:
                 client.send(record())
                 first = await alice.answer(opened=False)
@@ -86,7 +86,7 @@ def test_where_nobody_s_keys_open_it_the_socket_goes_and_the_next_is_searched_an
     async def dialogue() -> None:
         async with house.serving():
             alice = house.peer()
-            before = open_descriptors()
+            before = settled_descriptors()
             with house.client() as client:
                 client.send(record())
                 first = await alice.answer(opened=False)

@@ -38,7 +38,7 @@ from ocserv_core.main.nursery import Nurseries
 from ocserv_core.main.secmod import Secmod
 from ocserv_core.model import ClientInfo, Cookie, Endpoint, SessionId, Traffic
 from ocserv_core.system.crypt import hash_password
-from tests.ipc.pairs import open_descriptors, some_descriptor
+from tests.ipc.pairs import open_descriptors, settled_descriptors, some_descriptor
 from tests.loop import on_loop, turn, until
 from tests.secmod.test_prepare import configuration
 
@@ -315,7 +315,7 @@ def test_descriptors_from_secmod_are_a_violation_and_are_closed(config: ServerCo
         channel = AsyncChannel[FromSecmodToMain](
             ours, FromSecmodToMain, trusted=True, on_message=house.secmod._on_message, on_end=ends.append
         )
-        before = open_descriptors()
+        before = settled_descriptors()
         Channel[Any](theirs, FromSecmodToMain, trusted=True).send(house.secmod.stats, [some_descriptor()])
         await until(lambda: ends)
         assert (channel.closed, open_descriptors()) == (True, before)

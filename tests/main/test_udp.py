@@ -10,7 +10,7 @@ import pytest
 from ocserv_core.main import udp as udp_module
 from ocserv_core.model import Endpoint
 from ocserv_core.system.datagrams import Datagram
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 from tests.loop import on_loop, turn, until
 
 from .udp_house import CAFE, HOME, Peer, UdpHouse, hello, id_of, is_silent, record
@@ -116,7 +116,7 @@ def test_strangers_leave_no_trace(house: UdpHouse) -> None:
     async def dialogue() -> None:
         async with house.serving():
             alice = house.peer()
-            before = open_descriptors()
+            before = settled_descriptors()
             for number in range(10_000):
                 with house.client(f"127.2.{number // 256}.{number % 256}") as client:
                     client.send(record() if number % 2 else hello(number.to_bytes(32, "little")))
@@ -199,6 +199,6 @@ def test_at_the_end_the_port_is_free_and_nothing_is_left(house: UdpHouse) -> Non
             other.bind(house.where)
 
     on_loop(dialogue())
-    before = open_descriptors()
+    before = settled_descriptors()
     on_loop(dialogue())
     assert open_descriptors() == before

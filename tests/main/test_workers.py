@@ -48,7 +48,7 @@ from ocserv_core.state.resumption import ResumptionCache
 from ocserv_core.system.memfd import COUNTERS, map_page
 from ocserv_core.system.sockets import Accepted
 from tests.config.texts import config
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 from tests.loop import on_loop, turn, until
 
 ASKS = AuthCookieRequest("default", Cookie("c"), ClientInfo(), True, True)
@@ -221,7 +221,7 @@ def test_a_worker_and_its_end_leave_no_descriptor(house: House) -> None:
         house.fakes.pop().close()
 
     on_loop(dialogue())
-    before = open_descriptors()
+    before = settled_descriptors()
     on_loop(dialogue())
     assert open_descriptors() == before
 
@@ -413,7 +413,7 @@ def test_a_message_that_is_not_for_main_cuts_off(house: House, message: Message)
 def test_a_descriptor_from_a_worker_cuts_off_and_is_closed(house: House) -> None:
     async def dialogue() -> None:
         record, worker = house.spawn(pid=100)
-        before = open_descriptors()
+        before = settled_descriptors()
         worker.main.send(ResumeDelete("default", b"id"), [0])
         await cut_off(house, record)
         # main's end of the channel is closed, the page that it had mapped, and the pidfd.

@@ -58,7 +58,7 @@ from ocserv_core.secmod.service import Service
 from ocserv_core.secmod.sessions import Sessions
 from ocserv_core.system.crypt import hash_password
 from ocserv_core.system.memfd import sealed_memfd
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 from tests.loop import on_loop, turn, until
 
 from .test_prepare import configuration
@@ -592,6 +592,6 @@ def test_a_whole_life_leaves_no_descriptor_behind(config: ServerConfig) -> None:
         await house.close(granted.sid)
 
     play(config, dialogue)
-    before = open_descriptors()
+    before = settled_descriptors()
     play(config, dialogue)
     assert open_descriptors() == before

@@ -15,7 +15,7 @@ import pytest
 from ocserv_core.errors import StartError, SystemFailure
 from ocserv_core.model import Endpoint
 from ocserv_core.system.datagrams import Datagram, connect_datagram_socket, open_udp_listeners, receive_datagram
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 
 from .forked import in_netns, needs_root
 
@@ -103,7 +103,7 @@ def test_the_flows_of_a_server_that_ended_are_no_server() -> None:
     [("198.51.100.7", r"cannot listen on UDP 198\.51\.100\.7:443"), ("no such host", "udp-listen-host = no such host")],
 )
 def test_a_host_that_is_not_ours_is_an_error(host: str, said: str) -> None:
-    before = open_descriptors()
+    before = settled_descriptors()
     with pytest.raises(StartError, match=said):
         open_udp_listeners(host, 443)
     assert open_descriptors() == before
@@ -200,7 +200,7 @@ def test_a_flow_neither_blocks_nor_survives_exec() -> None:
 
 
 def test_a_flow_that_cannot_be_is_a_failure_and_leaves_nothing() -> None:
-    before = open_descriptors()
+    before = settled_descriptors()
     with pytest.raises(SystemFailure, match=r"no UDP socket from 198\.51\.100\.7:443 to 192\.0\.2\.7:4000"):
         connect_datagram_socket(Endpoint("198.51.100.7", 443), Endpoint("192.0.2.7", 4000), 0)
     assert open_descriptors() == before

@@ -34,7 +34,7 @@ from ocserv_core.ipc.messages import (
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Lease, SessionId
 from ocserv_core.worker import link as link_module
 from ocserv_core.worker.link import MAX_ARRIVALS, Ended, SecmodLost, UdpArrival
-from tests.ipc.pairs import open_descriptors, some_descriptor
+from tests.ipc.pairs import open_descriptors, settled_descriptors, some_descriptor
 
 from .ends import Ends, meanwhile
 
@@ -45,7 +45,7 @@ TUNNEL = AuthCookieReply(SessionId("s"), "alice", "", Lease(), "vpns0", 0.0, byt
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    before = open_descriptors()
+    before = settled_descriptors()
     made = Ends()
     yield made
     made.close()

@@ -14,7 +14,7 @@ from ocserv_core.ipc.messages import FromMainToNursery, FromNurseryToMain, Spawn
 from ocserv_core.model import Endpoint
 from ocserv_core.worker.nursery import Nursery
 from ocserv_core.worker.world import World
-from tests.ipc.pairs import open_descriptors
+from tests.ipc.pairs import open_descriptors, settled_descriptors
 
 SPAWN = Spawn(7, Endpoint("192.0.2.7", 40000), Endpoint("192.0.2.1", 443))
 
@@ -47,7 +47,7 @@ def idle_child() -> tuple[int, int]:
 
 def test_spawned_comes_with_a_pidfd_and_none_is_kept(main: tuple[Channel[Any], Nursery]) -> None:
     far, nursery = main
-    before = open_descriptors()
+    before = settled_descriptors()
     pid, pipe = idle_child()
     nursery._tell_spawned(SPAWN, pid)
     received = far.receive(5)
