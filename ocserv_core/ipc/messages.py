@@ -195,6 +195,11 @@ class LatencyStats(Message, frozen=True):
     totals: LatencyTotals
 
 
+class DtlsEstablished(Message, frozen=True):
+    """The client has a new DTLS session, which began with the last hello that main has passed on or with a later one on
+    the same socket."""
+
+
 class UdpVerdict(Message, frozen=True):
     """Whether the keys of this connection open the datagram of a search (UdpSocket). Where they do, the worker has
     the socket, and main none any more."""
@@ -523,6 +528,7 @@ FromWorkerToMain = (
     | SessionInfo
     | TunMtu
     | LatencyStats
+    | DtlsEstablished
     | UdpVerdict
     | ResumeStore
     | ResumeFetch

@@ -11,6 +11,7 @@ from ..config.tree import ServerConfig
 from ..errors import PeerViolation
 from ..ipc.messages import (
     AuthCookieRequest,
+    DtlsEstablished,
     LatencyStats,
     LogLine,
     Message,
@@ -69,6 +70,7 @@ class Requests:
             SessionInfo: Permit(self.answer_session_info, _TUNNEL),
             TunMtu: Permit(self.answer_tun_mtu, _TUNNEL),
             LatencyStats: Permit(self.answer_latency_stats, _TUNNEL),
+            DtlsEstablished: Permit(self.answer_dtls_established, _TUNNEL),
             UdpVerdict: Permit(self.answer_udp_verdict, _TUNNEL),
         }
 
@@ -87,8 +89,6 @@ class Requests:
 
     def answer_session_info(self, worker: WorkerRecord, message: SessionInfo) -> None:
         """What occtl shows."""
-        if message.dtls_cipher:
-            self._searcher.on_established(worker.number)
         worker.info = message
         worker.client = message.client
 
@@ -115,6 +115,10 @@ class Requests:
         if not message.totals.plausible:
             raise PeerViolation(f"latency statistics that cannot be: {message.totals}")
         self._latency.add(message.totals)
+
+    def answer_dtls_established(self, worker: WorkerRecord, _message: DtlsEstablished) -> None:
+        """The client is where its hello came from."""
+        self._searcher.on_established(worker.number)
 
     def answer_udp_verdict(self, worker: WorkerRecord, message: UdpVerdict) -> None:
         """Its keys open a datagram, or do not; only where it was asked."""

@@ -77,11 +77,15 @@ def dtls_secret(plan: DtlsPlan, session: TlsStream, request: ConnectRequest) -> 
 
 
 class DtlsSide:
-    """`on_change` is called when ciphersuite or data MTU are others than before."""
+    """`on_established` is called when the client has a new session, `on_change` when ciphersuite or data MTU are others
+    than before."""
 
-    def __init__(self, pump: Pump, terms: DtlsTerms, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, pump: Pump, terms: DtlsTerms, *, on_established: Callable[[], None], on_change: Callable[[], None]
+    ) -> None:
         self._pump = pump
         self._terms = terms
+        self._tell_established = on_established
         self._on_change = on_change
         self._liveness = DtlsLiveness(terms.dpd)
         self._ceiling = terms.data_mtu
@@ -96,6 +100,7 @@ class DtlsSide:
         self._retire_at = math.inf
         self._last_hello = -math.inf
         self.ciphersuite = ""
+        """Of the newest session; empty where there is none."""
 
     # ---- what main and the pump bring
 
@@ -220,6 +225,7 @@ class DtlsSide:
             self._discovery = MtuDiscovery(self._ceiling, overhead=overhead, floor=floor)
             self._discovery.restart(now)
         self._use_mtu(self._ceiling)
+        self._tell_established()
         self._on_change()
 
     def _drop(self, slot: int) -> None:
@@ -228,10 +234,16 @@ class DtlsSide:
         if slot == self._newest:
             self._newest = None
         self._pump.detach(slot).close()
-        if not any(session.established for session in self._pump.sessions.values()):
-            self._liveness.stop()
-            if self._discovery is not None:
-                self._discovery.stop()
+        if self.ciphersuite and not any(session.established for session in self._pump.sessions.values()):
+            self._on_end()
+
+    def _on_end(self) -> None:
+        """The last session is gone."""
+        self._liveness.stop()
+        if self._discovery is not None:
+            self._discovery.stop()
+        self.ciphersuite = ""
+        self._on_change()
 
     # ---- packets without data
 

@@ -30,7 +30,7 @@ from ..bridge.events import (
 from ..bridge.pump import NETWORKS_MAX, Network, Pump, PumpOptions
 from ..bridge.tls import TlsError, TlsInfo, TlsSession
 from ..errors import PeerLost
-from ..ipc.messages import CliStats, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
+from ..ipc.messages import CliStats, DtlsEstablished, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
 from ..model import DisconnectReason, Lease
 from ..protocol.cstp import FrameType, build_bye, read_bye
 from ..protocol.limits import Limits, limits_of
@@ -88,9 +88,14 @@ class Tunnel:
         terms = self._dtls_terms(mtu_discovery)
         options = pump_options(granted, offer, self._limits, latency=latency, mtu_discovery=mtu_discovery)
         self._pump = Pump(session, granted.tun_fd, page, mtu=offer.data_mtu, watch=self._watched(), options=options)
-        self._dtls = DtlsSide(self._pump, terms, self._tell_main) if terms is not None else None
+        self._dtls = self._dtls_side(terms)
         self._liveness = Liveness(offer.liveness, now)
         self._latency = WorkerLatency(now) if latency else None
+
+    def _dtls_side(self, terms: DtlsTerms | None) -> DtlsSide | None:
+        if terms is None:
+            return None
+        return DtlsSide(self._pump, terms, on_established=self._tell_established, on_change=self._tell_main)
 
     def _dtls_terms(self, mtu_discovery: bool) -> DtlsTerms | None:
         plan, offer, reply = self._offer.dtls, self._offer, self._granted.reply
@@ -299,6 +304,9 @@ class Tunnel:
                 dtls_compression=offer.dtls_compression,
             )
         )
+
+    def _tell_established(self) -> None:
+        self._link.main.send(DtlsEstablished())
 
     def _tell_latency(self, totals: LatencyTotals | None) -> None:
         if totals is not None:

@@ -17,6 +17,7 @@ from ocserv_core.errors import PeerViolation
 from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import (
     AuthCookieRequest,
+    DtlsEstablished,
     FromMainToWorker,
     LatencyStats,
     Message,
@@ -294,7 +295,7 @@ def test_a_cookie_is_asked_for_once(house: House) -> None:
     on_loop(dialogue())
 
 
-@pytest.mark.parametrize("message", [INFO, TunMtu(1400), MEASURED, UdpVerdict(1, opened=True)])
+@pytest.mark.parametrize("message", [INFO, TunMtu(1400), MEASURED, DtlsEstablished(), UdpVerdict(1, opened=True)])
 def test_what_belongs_to_a_tunnel_is_not_permitted_before_it(house: House, message: Message) -> None:
     async def dialogue() -> None:
         record, worker = house.spawn(pid=100)

@@ -114,6 +114,7 @@ class Stage:
         FakeSession.rounds = 2
         self.now = 1000.0
         self.changes = 0
+        self.established = 0
         self.pump = FakePump()
         self.sockets: list[socket.socket] = []
         self.patch = monkeypatch
@@ -133,7 +134,11 @@ class Stage:
             "mtu_discovery": False,
         }
         pump: Any = self.pump
-        return DtlsSide(pump, DtlsTerms(**{**terms, **options}), self._on_change)
+        told = {"on_established": self._on_established, "on_change": self._on_change}
+        return DtlsSide(pump, DtlsTerms(**{**terms, **options}), **told)
+
+    def _on_established(self) -> None:
+        self.established += 1
 
     def _on_change(self) -> None:
         self.changes += 1
@@ -304,6 +309,15 @@ def test_a_session_that_the_client_closes_goes(stage: Stage) -> None:
     assert not stage.pump.sessions
 
 
+def test_the_end_of_the_last_session_is_told(stage: Stage) -> None:
+    side = stage.side()
+    slots = [stage.establish(side), stage.establish(side)]
+    side.on_event(DtlsClosed(slots[0]))
+    assert (side.ciphersuite, stage.changes) == ("suite", 2)
+    side.on_event(DtlsClosed(slots[1]))
+    assert (side.ciphersuite, stage.changes) == ("", 3)
+
+
 # ---- addresses ----------------------------------------------------------------------------------------------------
 
 
@@ -403,6 +417,16 @@ def test_with_discovery_it_is_followed_and_told(stage: Stage) -> None:
     side.on_event(TooBig(1400))
     assert stage.pump.mtu == 1334
     assert stage.changes == before + 1
+
+
+def test_only_a_new_session_is_told_as_one(stage: Stage) -> None:
+    side = stage.side(mtu_discovery=True)
+    slot = stage.establish(side)
+    side.on_event(TooBig(1400))
+    side.on_event(DtlsClosed(slot))
+    assert stage.established == 1
+    stage.establish(side)
+    assert stage.established == 2
 
 
 def test_a_probe_is_as_long_as_it_asks(stage: Stage) -> None:
