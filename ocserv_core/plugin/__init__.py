@@ -10,7 +10,32 @@ A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identit
 from __future__ import annotations
 
 from ..model import Identity
-from .backends import Ask, BackendContext, Denied, Login, OptionError, Prompt
+from .backends import (
+    Abandoned,
+    Ask,
+    BackendContext,
+    BlockingAsk,
+    Denied,
+    Limits,
+    Login,
+    OptionError,
+    Prompt,
+    Unavailable,
+)
 from .hookspecs import API, hookimpl
 
-__all__ = ["API", "Ask", "BackendContext", "Denied", "Identity", "Login", "OptionError", "Prompt", "hookimpl"]
+__all__ = [
+    "API",
+    "Abandoned",
+    "Ask",
+    "BackendContext",
+    "BlockingAsk",
+    "Denied",
+    "Identity",
+    "Limits",
+    "Login",
+    "OptionError",
+    "Prompt",
+    "Unavailable",
+    "hookimpl",
+]

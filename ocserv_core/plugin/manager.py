@@ -6,7 +6,6 @@ installed or installed twice, a class that does not load, another API major, an 
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from stevedore import NamedExtensionManager
 
 from ..config.values import BackendSpec
 from ..errors import ConfigError
-from .backends import BackendContext, OptionError
+from .backends import BackendContext, Limits, OptionError
 from .hookspecs import API, PROJECT, AuthSpecs
 
 _log = logging.getLogger(__name__)
@@ -41,6 +40,11 @@ class Plugin:
     name: str
     spec: BackendSpec
     implementation: object
+
+    @property
+    def limits(self) -> Limits:
+        """Its own, or the usual ones."""
+        return getattr(self.implementation, "ocserv_limits", None) or Limits()
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -139,9 +143,9 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
     except Exception as error:
         raise ConfigError(f"{spec.name}: cannot be set up: {error!r}", spec.file, spec.line) from error
-    authenticate = getattr(implementation, "ocserv_authenticate", None)
-    if authenticate is not None and not inspect.iscoroutinefunction(authenticate):
-        raise ConfigError(f"{spec.name}: ocserv_authenticate must be an `async def`", spec.file, spec.line)
+    limits = getattr(implementation, "ocserv_limits", None)
+    if limits is not None and not isinstance(limits, Limits):
+        raise ConfigError(f"{spec.name}: ocserv_limits must be Limits(…), not {limits!r}", spec.file, spec.line)
     try:
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:

@@ -3,16 +3,16 @@ line is an alternative. A method's name is its back ends' names joined by `+`.""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import pluggy
 
 from ..errors import ConfigError, ConfigErrors
 from ..model import Identity
-from ..plugin.backends import Ask, Denied, Login
+from ..plugin.backends import Denied, Login
 from ..plugin.manager import Plugin
+from .instance import Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,13 @@ class Method:
     """One way in: every back end of it, in the order of the configuration."""
 
     name: str
-    plugins: tuple[Plugin, ...]
+    instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
     """The ways into one vhost; the first is the primary one."""
 
-    manager: pluggy.PluginManager
     methods: tuple[Method, ...]
 
     def choose(self, name: str) -> Method | None:
@@ -36,17 +35,10 @@ class Composition:
             return self.methods[0]
         return next((method for method in self.methods if method.name == name), None)
 
-    def authenticate(self, plugin: Plugin, login: Login, ask: Ask) -> Awaitable[Identity]:
-        """One back end's conversation. Every other plugin is left out of the call: authentication is no fan-out."""
-        others = [other for other in self.manager.get_plugins() if other is not plugin.implementation]
-        caller = self.manager.subset_hook_caller("ocserv_authenticate", others)
-        result: Awaitable[Identity] = caller(login=login, ask=ask)
-        return result
-
     def groups(self) -> tuple[str, ...]:
         """What the primary method's back ends offer for `auto-select-group`. ConfigErrors where one cannot tell."""
         found: dict[str, None] = {}
-        for plugin in self.methods[0].plugins:
+        for plugin in (instance.plugin for instance in self.methods[0].instances):
             list_groups = getattr(plugin.implementation, "ocserv_groups", None)
             if list_groups is not None:
                 found.update(dict.fromkeys(_groups_of(plugin, list_groups)))

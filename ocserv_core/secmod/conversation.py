@@ -11,13 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from ..errors import PeerViolation
 from ..ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt
 from ..model import Identity
-from ..plugin.backends import Denied, Login, Prompt
-from .composition import Composition, Method, merge
+from ..plugin.backends import Denied, Login, Prompt, Unavailable
+from .composition import Method, merge
 from .parking import Parking, orphan_deadline
 
 _log = logging.getLogger(__name__)
@@ -27,6 +25,8 @@ MAX_ROUNDS = 8
 
 MAX_CONVERSATIONS = 4096
 """Logins in progress over all clients; each is a parked task of a few kilobytes."""
+
+_BUSY = "The server is busy, please try again later."
 
 Reply = Callable[[AuthPrompt | AuthGranted | AuthDenied | AuthLost], None]
 Grant = Callable[[Login, Method, Identity], Awaitable[AuthGranted]]
@@ -108,20 +108,18 @@ class Conversations:
     def __len__(self) -> int:
         return len(self._by_handle)
 
-    def start(
-        self, login: Login, composition: Composition, method: Method, deadline: float, reply: Reply
-    ) -> Conversation | None:
+    def start(self, login: Login, method: Method, deadline: float, reply: Reply) -> Conversation | None:
         """Begin a login that must end within `deadline` seconds. None (and a denial) when there are too many."""
         if len(self._by_handle) >= MAX_CONVERSATIONS:
             _log.warning("login of '%s' refused: %d logins are in progress", login.username, len(self._by_handle))
-            reply(AuthDenied("The server is busy, please try again later."))
+            reply(AuthDenied(_BUSY))
             return None
         when = asyncio.get_running_loop().time() + deadline
         conversation = Conversation(
             self._new_handle(), login, reply, on_park=self._on_park, deadline=when, limit=asyncio.timeout_at(when)
         )
         self._by_handle[conversation.handle] = conversation
-        conversation.task = asyncio.create_task(self._run(conversation, composition, method))
+        conversation.task = asyncio.create_task(self._run(conversation, method))
         # Not in `_run`: a task that is cancelled before its first step runs none of its code.
         conversation.task.add_done_callback(lambda _task: self._forget(conversation.handle))
         return conversation
@@ -167,16 +165,19 @@ class Conversations:
         self._parking.leave(handle)
         self._by_handle.pop(handle, None)
 
-    async def _run(self, conversation: Conversation, composition: Composition, method: Method) -> None:
+    async def _run(self, conversation: Conversation, method: Method) -> None:
         login = conversation.login
         try:
             async with conversation.limit:
-                identity = await self._authenticate(conversation, composition, method)
+                identity = await self._authenticate(conversation, method)
             conversation.say(await self._grant(login, method, identity))
         except Denied as denial:
             _log.info("login of '%s' from %s failed: %s", login.username, login.remote_ip, _flat(denial))
             self._failed(login)
             conversation.say(AuthDenied(str(denial)))
+        except Unavailable:
+            # Nobody's failed attempt: no points for a ban.
+            conversation.say(AuthDenied(_BUSY))
         except TimeoutError:
             _log.info("login of '%s' from %s was not finished in time", login.username, login.remote_ip)
             conversation.say(AuthDenied("The login took too long."))
@@ -184,27 +185,23 @@ class Conversations:
             _log.exception("the login of '%s' from %s failed by a fault of ours", login.username, login.remote_ip)
             conversation.say(AuthDenied("Login failed."))
 
-    async def _authenticate(self, conversation: Conversation, composition: Composition, method: Method) -> Identity:
+    async def _authenticate(self, conversation: Conversation, method: Method) -> Identity:
         login = conversation.login
         identities = []
-        for plugin in method.plugins:
+        for instance in method.instances:
             try:
-                identities.append(_checked(await composition.authenticate(plugin, login, conversation.ask)))
+                identities.append(await instance.authenticate(login, conversation.ask))
             except (Denied, TimeoutError):
                 raise
+            except Unavailable as silence:
+                said = "login of '%s' from %s failed: the back end '%s' is not available: %s"
+                _log.warning(said, login.username, login.remote_ip, instance.name, _flat(silence))
+                raise
             except Exception:  # noqa: BLE001 (a plugin's fault is this login's, and nobody else's)
-                _log.exception("the back end '%s' failed in a login of '%s'", plugin.name, login.username)
+                _log.exception("the back end '%s' failed in a login of '%s'", instance.name, login.username)
                 raise Denied("Login failed.") from None
         return merge(login, identities)
 
 
-def _checked(identity: object) -> Identity:
-    """What a back end returned, such as a store and a channel can carry. TypeError, ValidationError, and what an
-    encoder raises (a number of more than 64 bits, half a character)."""
-    if not isinstance(identity, Identity):
-        raise TypeError(f"it returned {identity!r}, which is no Identity")
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(identity), type=Identity)
-
-
-def _flat(denial: Denied) -> str:
+def _flat(denial: Exception) -> str:
     return " ".join(str(denial).split())

@@ -16,6 +16,7 @@ from ..ipc.messages import ConfigFault, ConfigRefused, Configured
 from ..plugin.manager import load, new_manager, seal
 from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
+from .instance import Instance
 from .keys import KeyRing, KeySource, load_key, read_pin
 
 _log = logging.getLogger(__name__)
@@ -132,12 +133,13 @@ def _load_backends(vhost: Vhost, faults: list[ConfigError]) -> Composition | Non
     try:
         for specs in (options.auth, *((spec,) for spec in options.enable_auth)):
             plugins = load(manager, "ocserv.auth", specs, vhost.name)
-            methods.append(Method(method_name([plugin.name for plugin in plugins]), plugins))
+            instances = tuple(Instance(plugin, manager) for plugin in plugins)
+            methods.append(Method(method_name([plugin.name for plugin in plugins]), instances))
         seal(manager)
     except ConfigError as error:
         faults.append(error)
         return None
-    return Composition(manager, tuple(methods))
+    return Composition(tuple(methods))
 
 
 def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:

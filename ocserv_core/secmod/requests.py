@@ -150,7 +150,7 @@ class WorkerPeer:
             began=time.monotonic(),
         )
         deadline = vhost.auth_timeout
-        self._conversation = self._logins.start(login, vhost.composition, method, deadline, self._on_auth_reply)
+        self._conversation = self._logins.start(login, method, deadline, self._on_auth_reply)
 
     def answer_auth_cont(self, message: AuthCont) -> None:
         """The next answer of a login, perhaps one that another connection began."""

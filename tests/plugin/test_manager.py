@@ -121,9 +121,14 @@ def test_a_back_end_that_fails_to_set_up_is_told_with_its_cause(site: Site) -> N
     assert site.refusal("ours") == "o.conf:1: ours: cannot be set up: RuntimeError('no')"
 
 
-def test_an_authenticate_that_is_not_async_is_refused(site: Site) -> None:
+def test_an_authenticate_may_be_a_plain_def(site: Site) -> None:
     site.install("ours", GOOD.replace("async def", "def"))
-    assert site.refusal("ours") == "o.conf:1: ours: ocserv_authenticate must be an `async def`"
+    assert site.load("ours")[0]["loaded"] == ["Backend"]
+
+
+def test_limits_of_another_kind_are_refused(site: Site) -> None:
+    site.install("ours", GOOD.replace("ocserv_api = (1, 0)", "ocserv_api = (1, 0)\n    ocserv_limits = 3"))
+    assert site.refusal("ours") == "o.conf:1: ours: ocserv_limits must be Limits(…), not 3"
 
 
 def test_a_hook_that_no_spec_knows_is_refused(site: Site) -> None:

@@ -10,6 +10,7 @@ from ocserv_core.model import ClientInfo, Identity
 from ocserv_core.plugin import Ask, Denied, Login, Prompt, hookimpl
 from ocserv_core.plugin.manager import Plugin, new_manager
 from ocserv_core.secmod.composition import Composition, Method, method_name
+from ocserv_core.secmod.instance import Instance
 
 Rounds = Callable[[Login, Ask], Awaitable[Identity]]
 
@@ -77,8 +78,9 @@ def compose(*methods: dict[str, Backend]) -> Composition:
         plugins = tuple(Plugin(name, BackendSpec(name), backend) for name, backend in method.items())
         for plugin in plugins:
             manager.register(plugin.implementation)
-        composed.append(Method(method_name(list(method)), plugins))
-    return Composition(manager, tuple(composed))
+        instances = tuple(Instance(plugin, manager) for plugin in plugins)
+        composed.append(Method(method_name(list(method)), instances))
+    return Composition(tuple(composed))
 
 
 def login(username: str = "alice", *, group: str = "", remote_ip: str = "192.0.2.7") -> Login:

@@ -24,7 +24,7 @@ def test_without_a_name_the_primary_method_is_meant() -> None:
 def test_a_method_is_chosen_by_its_name(name: str, back_ends: list[str]) -> None:
     method = compose({"a": Backend(broken), "b": Backend(broken)}, {"c": Backend(broken)}).choose(name)
     assert method is not None
-    assert [plugin.name for plugin in method.plugins] == back_ends
+    assert [instance.name for instance in method.instances] == back_ends
 
 
 @pytest.mark.parametrize("name", ["a", "b+a", "x", "C"])
@@ -46,8 +46,8 @@ def test_only_the_chosen_back_end_is_called() -> None:
     composition = compose({"mine": Backend(mine)}, {"other": Backend(other)})
 
     async def dialogue() -> None:
-        plugin = composition.methods[0].plugins[0]
-        assert await composition.authenticate(plugin, login(), _nothing) == Identity("alice")
+        (instance,) = composition.methods[0].instances
+        assert await instance.authenticate(login(), _nothing) == Identity("alice")
 
     on_loop(dialogue())
     assert called == ["mine"]

@@ -45,7 +45,7 @@ class Desk:
 
     def start(self, *rounds: Rounds, deadline: float = 20.0) -> Conversation | None:
         composition = compose({f"b{number}": Backend(each) for number, each in enumerate(rounds)})
-        return self.logins.start(login(), composition, composition.methods[0], deadline, self.heard.append)
+        return self.logins.start(login(), composition.methods[0], deadline, self.heard.append)
 
     async def hear(self) -> Message:
         """The next reply."""
@@ -315,7 +315,7 @@ def test_a_back_end_that_computes_for_a_worker_that_is_gone_is_cancelled() -> No
         desk = Desk()
         reply = desk.heard.append
         composition = compose({"b": Backend(thinking(asyncio.Event()))})
-        begun = desk.logins.start(login(), composition, composition.methods[0], 20.0, reply)
+        begun = desk.logins.start(login(), composition.methods[0], 20.0, reply)
         await desk.hear()
         desk.logins.answer("handle-1", HERE, "x", reply)
         await turn()
@@ -382,7 +382,7 @@ def test_a_login_that_is_given_up_before_it_ran_leaves_nothing_behind() -> None:
         desk = Desk()
         reply = desk.heard.append
         composition = compose({"b": Backend(one_password)})
-        begun = desk.logins.start(login(), composition, composition.methods[0], 20.0, reply)
+        begun = desk.logins.start(login(), composition.methods[0], 20.0, reply)
         assert begun is not None
         desk.logins.abandon(begun, reply)
         await turn()

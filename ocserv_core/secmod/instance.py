@@ -1,0 +1,215 @@
+"""One instance of a back end at work, and what it may take: so many logins at once, so long for an answer, and a pause
+when what stands behind it does not answer. However it fails, the logins of other instances go on untouched.
+
+A login works from its begin to its first question, and from each answer to the next question or its end; while it waits
+for its user it takes no place and no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+import pluggy
+
+from ..model import Identity
+from ..plugin.backends import Ask, BlockingAsk, Denied, Login, Prompt, Unavailable
+from ..plugin.manager import Plugin
+from ..state.breaker import Breaker, BreakerState
+from .threads import Conversing
+
+_log = logging.getLogger(__name__)
+
+
+class Refused(Unavailable):
+    """The login was not begun, or not gone on with: no place, or the back end is left alone."""
+
+
+@dataclass(slots=True)
+class InstanceCounters:
+    """What came of its logins so far. `refused`: not begun, for want of a place or since it is left alone."""
+
+    granted: int = 0
+    denied: int = 0
+    failed: int = 0
+    refused: int = 0
+    last_error: str = ""
+
+
+class Instance:
+    """A plugin that is loaded, with its places and its breaker."""
+
+    def __init__(self, plugin: Plugin, manager: pluggy.PluginManager) -> None:
+        self.plugin = plugin
+        self.name = plugin.name
+        self.limits = plugin.limits
+        self.counters = InstanceCounters()
+        self.waiting = 0
+        self.threads = 0
+        self._manager = manager
+        self.places = asyncio.Semaphore(self.limits.concurrency)
+        self._breaker = Breaker(self.limits.failures, self.limits.pause)
+
+    @property
+    def breaker(self) -> BreakerState:
+        """As of now; of the running loop."""
+        return self._breaker.state(asyncio.get_running_loop().time())
+
+    async def authenticate(self, login: Login, ask: Ask) -> Identity:
+        """One login's conversation. Denied, Unavailable, and whatever a plugin may raise."""
+        work = _Work(self)
+
+        async def parked(prompt: Prompt) -> str:
+            work.park()
+            answer = await ask(prompt)
+            await work.go_on()
+            return answer
+
+        try:
+            async with work.limit:
+                await work.go_on()
+                identity = _checked(await self._converse(login, parked, work))
+        except Denied:
+            self._breaker.on_success(work)
+            self.counters.denied += 1
+            raise
+        except Refused:
+            self.counters.refused += 1
+            raise
+        except Unavailable as silence:
+            self._note_silence(work, str(silence))
+            raise
+        except TimeoutError as error:
+            if not work.limit.expired():
+                self._note_error(error)
+                raise
+            raise self._on_deadline(work) from None
+        except Exception as error:
+            # No word on what stands behind it: one user's name may be what the plugin stumbles over, and the breaker
+            # would lock out all others.
+            self._note_error(error)
+            raise
+        else:
+            self._breaker.on_success(work)
+            self.counters.granted += 1
+            return identity
+        finally:
+            work.end()
+
+    async def _converse(self, login: Login, ask: Ask, work: _Work) -> object:
+        """Every other plugin is left out of the call: authentication is no fan-out."""
+        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
+        caller = self._manager.subset_hook_caller("ocserv_authenticate", others)
+        if inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_authenticate", None)):
+            awaited: Awaitable[object] = caller(login=login, ask=ask)
+            return await awaited
+        if self.threads >= self.limits.threads:
+            raise Refused(f"{self.threads} logins are in progress")
+        return await self._in_thread(lambda blocking: caller(login=login, ask=blocking), ask, work)
+
+    async def _in_thread(self, rounds: Callable[[BlockingAsk], object], ask: Ask, work: _Work) -> object:
+        """A thread of its own for each login: one that hangs holds up nobody, and keeps its place until it returns."""
+        conversing = Conversing(rounds, ask)
+
+        def done() -> None:
+            self.threads -= 1
+            work.thread_ended()
+
+        self.threads += 1
+        work.in_thread = True
+        conversing.start(self.name, done)
+        return await conversing.outcome()
+
+    def begin(self, work: _Work) -> None:
+        """A login wants to work, perhaps after a wait in the queue. Refused where it shall not."""
+        now = asyncio.get_running_loop().time()
+        if not self._breaker.admit(work, now):
+            raise Refused(f"left alone for {self._breaker.wait(now):.0f} s more, since: {self.counters.last_error}")
+        if self.places.locked() and self.waiting >= self.limits.queue:
+            raise Refused(f"{self.waiting} logins wait for it")
+
+    def release(self, work: _Work) -> None:
+        """It asks nothing at the moment."""
+        self._breaker.release(work)
+
+    def _on_deadline(self, work: _Work) -> Unavailable:
+        if not work.worked:
+            self.counters.refused += 1
+            return Refused(f"no place within {self.limits.deadline:g} s")
+        silence = Unavailable(f"no answer within {self.limits.deadline:g} s")
+        self._note_silence(work, str(silence))
+        return silence
+
+    def _note_silence(self, work: _Work, said: str) -> None:
+        self.counters.failed += 1
+        self.counters.last_error = said
+        if self._breaker.on_failure(work, asyncio.get_running_loop().time()):
+            _log.error("the back end '%s' is left alone for %g s: %s", self.name, self.limits.pause, said)
+
+    def _note_error(self, error: Exception) -> None:
+        self.counters.failed += 1
+        self.counters.last_error = repr(error)
+
+
+class _Work:
+    """One login, as the places see it. `limit` ends a stretch of work that takes too long; `worked` is whether the
+    last stretch had its place."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self.limit = asyncio.timeout(None)
+        self.worked = False
+        self.in_thread = False
+        self._has_place = False
+
+    async def go_on(self) -> None:
+        """A stretch of work begins, when there is a place. Refused."""
+        instance = self._instance
+        self.worked = False
+        instance.begin(self)
+        self._reschedule(asyncio.get_running_loop().time() + instance.limits.deadline)
+        instance.waiting += 1
+        try:
+            await instance.places.acquire()
+        finally:
+            instance.waiting -= 1
+        self._has_place = self.worked = True
+
+    def park(self) -> None:
+        """It waits for its user."""
+        self._instance.release(self)
+        self._leave()
+        self._reschedule(None)
+
+    def end(self) -> None:
+        """It is over; a thread that still works goes on to take its place."""
+        self._instance.release(self)
+        if not self.in_thread:
+            self._leave()
+
+    def thread_ended(self) -> None:
+        """Now even the thread is done."""
+        self.in_thread = False
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self._instance.places.release()
+
+    def _reschedule(self, when: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the stretch is ending by its limit already
+            self.limit.reschedule(when)
+
+
+def _checked(identity: object) -> Identity:
+    """What a back end returned, such as a store and a channel can carry. TypeError, ValidationError, and what an
+    encoder raises (a number of more than 64 bits, half a character)."""
+    if not isinstance(identity, Identity):
+        raise TypeError(f"it returned {identity!r}, which is no Identity")
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(identity), type=Identity)

@@ -1,0 +1,374 @@
+"""What one instance of a back end may take, and that no other pays for it. A dialogue has no clock but the loop's: the
+deadlines here are either far away or of no length."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+
+import pytest
+
+from ocserv_core.config.values import BackendSpec
+from ocserv_core.model import Identity
+from ocserv_core.plugin import Abandoned, Ask, BlockingAsk, Denied, Limits, Login, Prompt, Unavailable, hookimpl
+from ocserv_core.plugin.manager import Plugin, new_manager
+from ocserv_core.secmod.instance import Instance
+from ocserv_core.state.breaker import BreakerState
+from tests.loop import on_loop, turn, until
+
+from .backends import Backend, Rounds, broken, login, one_password, thinking
+
+ALICE = Identity("alice")
+
+
+def instance(backend: object, limits: Limits | None = None) -> Instance:
+    """A back end, loaded."""
+    manager = new_manager()
+    manager.register(backend)
+    made = Instance(Plugin("b", BackendSpec("b"), backend), manager)
+    if limits is not None:
+        backend.ocserv_limits = limits  # type: ignore[attr-defined]
+        made = Instance(Plugin("b", BackendSpec("b"), backend), manager)
+    return made
+
+
+def of(rounds: Rounds, **limits: float) -> Instance:
+    """One function, and what it may take."""
+    return instance(Backend(rounds), Limits(**limits))  # type: ignore[arg-type]
+
+
+def right(_prompt: Prompt) -> Awaitable[str]:
+    """A user who knows the password."""
+
+    async def answer() -> str:
+        return "right"
+
+    return answer()
+
+
+class User:
+    """One who answers when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Prompt] = []
+        self.word: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def ask(self, prompt: Prompt) -> str:
+        self.asked.append(prompt)
+        return await self.word
+
+
+async def silent(_login: Login, _ask: Ask) -> Identity:
+    """Its server does not answer."""
+    raise Unavailable("the server is silent")
+
+
+async def for_ever(_login: Login, _ask: Ask) -> Identity:
+    """Waits for an answer that never comes."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+# ---- places -------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_logins_work_at_once_than_it_has_places() -> None:
+    async def dialogue() -> None:
+        free = asyncio.Event()
+        one = of(thinking(free), concurrency=2)
+        logins = [asyncio.create_task(one.authenticate(login(), right)) for _ in range(3)]
+        await until(lambda: one.places.locked() and one.waiting == 1)
+        free.set()
+        assert await asyncio.gather(*logins) == [ALICE] * 3
+        assert (one.waiting, one.counters.granted) == (0, 3)
+
+    on_loop(dialogue())
+
+
+def test_who_waits_for_its_user_takes_no_place() -> None:
+    async def dialogue() -> None:
+        one = of(one_password, concurrency=1)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        assert await one.authenticate(login(), right) == ALICE
+        user.word.set_result("right")
+        assert await parked == ALICE
+
+    on_loop(dialogue())
+
+
+def test_where_too_many_wait_the_next_is_refused_at_once() -> None:
+    async def dialogue() -> None:
+        free = asyncio.Event()
+        one = of(thinking(free), concurrency=1, queue=1)
+        logins = [asyncio.create_task(one.authenticate(login(), right)) for _ in range(2)]
+        await until(lambda: one.waiting == 1)
+        with pytest.raises(Unavailable, match="1 logins wait for it"):
+            await one.authenticate(login(), right)
+        free.set()
+        await asyncio.gather(*logins)
+        assert (one.counters.refused, one.breaker) == (1, BreakerState.CLOSED)
+
+    on_loop(dialogue())
+
+
+def test_who_finds_no_place_in_time_says_nothing_of_the_back_end() -> None:
+    async def dialogue() -> None:
+        one = of(one_password, concurrency=1, deadline=0.0, failures=1)
+        await one.places.acquire()
+        with pytest.raises(Unavailable, match="no place within 0 s"):
+            await one.authenticate(login(), right)
+        assert (one.counters.failed, one.counters.refused, one.breaker) == (0, 1, BreakerState.CLOSED)
+
+    on_loop(dialogue())
+
+
+def test_a_login_that_is_cancelled_gives_its_place_back() -> None:
+    async def dialogue() -> None:
+        one = of(for_ever, concurrency=1)
+        gone = asyncio.create_task(one.authenticate(login(), right))
+        await until(one.places.locked)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert not one.places.locked()
+
+    on_loop(dialogue())
+
+
+# ---- deadline and breaker -----------------------------------------------------------------------------------------
+
+
+def test_work_that_takes_too_long_ends() -> None:
+    async def dialogue() -> None:
+        one = of(for_ever, deadline=0.01)
+        with pytest.raises(Unavailable, match=r"no answer within 0\.01 s"):
+            await one.authenticate(login(), right)
+        assert (one.counters.failed, one.counters.last_error) == (1, "no answer within 0.01 s")
+
+    on_loop(dialogue())
+
+
+def test_the_time_that_a_user_takes_is_not_the_back_end_s() -> None:
+    async def dialogue() -> None:
+        one = of(one_password, deadline=0.05)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        asyncio.get_running_loop().call_later(0.1, user.word.set_result, "right")
+        assert await parked == ALICE
+
+    on_loop(dialogue())
+
+
+def test_after_silence_again_and_again_it_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def dialogue() -> None:
+        one = of(silent, failures=2, pause=1000.0)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="the server is silent"):
+                await one.authenticate(login(), right)
+        assert one.breaker is BreakerState.OPEN
+        with pytest.raises(Unavailable, match="left alone for 1000 s more, since: the server is silent"):
+            await one.authenticate(login(), right)
+        assert (one.counters.failed, one.counters.refused) == (2, 1)
+
+    on_loop(dialogue())
+    assert "the back end 'b' is left alone for 1000 s: the server is silent" in caplog.text
+
+
+def test_after_the_pause_one_success_opens_it_to_all() -> None:
+    async def dialogue() -> None:
+        silence = [True]
+
+        async def rounds(asked: Login, ask: Ask) -> Identity:
+            return await (silent if silence[0] else one_password)(asked, ask)
+
+        one = of(rounds, failures=1, pause=0.0)
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        half_open = one.breaker
+        silence[0] = False
+        assert await one.authenticate(login(), right) == ALICE
+        assert (half_open, one.breaker) == (BreakerState.HALF_OPEN, BreakerState.CLOSED)
+
+    on_loop(dialogue())
+
+
+def test_a_password_that_comes_while_it_is_left_alone_is_not_tried() -> None:
+    async def dialogue() -> None:
+        one = of(one_password, failures=1, pause=1000.0)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        user.word.set_result("right")
+        with pytest.raises(Unavailable, match="left alone"):
+            await parked
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize("word", ["wrong", "right"])
+def test_a_denial_is_an_answer_as_good_as_a_grant(word: str) -> None:
+    async def dialogue() -> None:
+        one = of(one_password, failures=2)
+        user = User()
+        user.word.set_result(word)
+        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        one.plugin.implementation.rounds = one_password  # type: ignore[attr-defined]
+        if word == "wrong":
+            with pytest.raises(Denied):
+                await one.authenticate(login(), user.ask)
+        else:
+            await one.authenticate(login(), user.ask)
+        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        assert one.breaker is BreakerState.CLOSED
+
+    on_loop(dialogue())
+
+
+def test_a_bug_is_its_login_s_alone() -> None:
+    """Otherwise one user's name, over which a plugin stumbles, would lock out all others."""
+
+    async def dialogue() -> None:
+        one = of(broken, failures=1)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await one.authenticate(login(), right)
+        assert (one.breaker, one.counters.last_error) == (BreakerState.CLOSED, "RuntimeError('a bug')")
+
+    on_loop(dialogue())
+
+
+def test_a_dead_back_end_holds_up_no_other() -> None:
+    async def dialogue() -> None:
+        dead, alive = of(for_ever, concurrency=2), of(one_password, concurrency=1)
+        stuck = [asyncio.create_task(dead.authenticate(login(), right)) for _ in range(50)]
+        await until(lambda: dead.waiting == 48)
+        for _ in range(50):
+            assert await alive.authenticate(login(), right) == ALICE
+        assert not any(task.done() for task in stuck)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+
+    on_loop(dialogue())
+
+
+# ---- a plain def --------------------------------------------------------------------------------------------------
+
+
+class Blocking:
+    """Asks for a password in a thread; `then` is what it does with it."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.working = threading.Event()
+        self.heard: list[BaseException] = []
+        self.thread = ""
+
+    @hookimpl
+    def ocserv_authenticate(self, login: Login, ask: BlockingAsk) -> Identity:
+        self.thread = threading.current_thread().name
+        try:
+            word = ask(Prompt("Password:"))
+        except BaseException as error:
+            self.heard.append(error)
+            raise
+        if word == "hang":
+            self.working.set()
+            self.free.wait()
+        if word == "stop":
+            raise StopIteration
+        if word == "exit":
+            raise SystemExit
+        if word != "right":
+            raise Denied("Login failed.")
+        return Identity(login.username)
+
+
+def saying(word: str) -> Ask:
+    """A user with one word for everything."""
+
+    async def ask(_prompt: Prompt) -> str:
+        return word
+
+    return ask
+
+
+def test_a_plain_def_runs_in_a_thread_that_is_named_after_it() -> None:
+    async def dialogue() -> None:
+        back_end = Blocking()
+        one = instance(back_end)
+        assert await one.authenticate(login(), right) == ALICE
+        await until(lambda: one.threads == 0)
+        assert (back_end.thread, one.places.locked()) == ("b", False)
+
+    on_loop(dialogue())
+
+
+def test_what_a_plain_def_raises_is_heard() -> None:
+    async def dialogue() -> None:
+        one = instance(Blocking())
+        with pytest.raises(Denied):
+            await one.authenticate(login(), saying("wrong"))
+        with pytest.raises(RuntimeError, match=r"it ended by StopIteration\(\)"):
+            await one.authenticate(login(), saying("stop"))
+        with pytest.raises(RuntimeError, match=r"it ended by SystemExit\(\)"):
+            await one.authenticate(login(), saying("exit"))
+
+    on_loop(dialogue())
+
+
+def test_a_thread_that_asks_for_a_login_that_has_ended_is_told_to_end() -> None:
+    async def dialogue() -> None:
+        back_end = Blocking()
+        one = instance(back_end)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        parked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await parked
+        await until(lambda: one.threads == 0)
+        assert [type(error) for error in back_end.heard] == [Abandoned]
+
+    on_loop(dialogue())
+
+
+def test_a_thread_that_hangs_keeps_its_place_until_it_returns() -> None:
+    async def dialogue() -> None:
+        back_end = Blocking()
+        one = instance(back_end, Limits(deadline=0.05, concurrency=1, failures=9))
+        with pytest.raises(Unavailable, match="no answer within"):
+            await one.authenticate(login(), saying("hang"))
+        assert back_end.working.is_set()
+        with pytest.raises(Unavailable, match="no place within"):
+            await one.authenticate(login(), right)
+        back_end.free.set()
+        await until(lambda: one.threads == 0)
+        assert await one.authenticate(login(), right) == ALICE
+
+    on_loop(dialogue())
+
+
+def test_there_are_no_more_threads_than_it_may_have() -> None:
+    async def dialogue() -> None:
+        one = instance(Blocking(), Limits(threads=1))
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        with pytest.raises(Unavailable, match="1 logins are in progress"):
+            await one.authenticate(login(), right)
+        user.word.set_result("right")
+        assert await parked == ALICE
+        await turn()
+
+    on_loop(dialogue())
