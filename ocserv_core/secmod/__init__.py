@@ -6,6 +6,8 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     prepare.py        a configuration made ready (keys, back ends) before anything changes
     keys.py           the private keys: sign, decrypt
     composition.py    which back ends a login must satisfy
+    instance.py       one back end at work: its places, its deadline, its breaker
+    threads.py        a login in a thread, where a back end is a plain `def`
     conversation.py   logins in progress: rounds, deadlines
     parking.py        which of them wait for their user, and how many of one address may
     requests.py       the permits and answers of one worker

@@ -6,9 +6,10 @@
     resumption.py    TLS 1.2 session data, so that a client may resume (main)
     associations.py  whose a datagram is, as far as main can know (main)
     totals.py        the statistics of `show status` (main)
+    breaker.py       who fails again and again is left alone for a while (secmod)
     latency.py       how long packets take: what a worker tells of it, and its sums by the minute (worker, main)
 
 Each table can be written out as plain msgspec structs and read back, by another process or version. Times are Unix
-seconds of the wall clock, since these tables outlive processes. Associations and latency.py do not: their clock is the
-process's own.
+seconds of the wall clock, since these tables outlive processes. Associations, breakers and latency.py do not: their
+clock is the process's own.
 """
