@@ -1,0 +1,62 @@
+"""A Python environment of a test's own: the server with distributions beside it, as `pip install` makes it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Environment:
+    """What is installed here is seen by the servers that this environment's Python runs, and by nobody else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._home = folder / "env"
+        venv.create(self._home, with_pip=False, symlinks=True)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        self._packages = self._home / "lib" / version / "site-packages"
+        ours = sysconfig.get_path("purelib")
+        (self._packages / "server.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+
+    @property
+    def server(self) -> list[str]:
+        """The server's command, without its words."""
+        return [str(self._home / "bin" / "python"), "-m", "ocserv_core.cli.ocserv"]
+
+    def install(self, distribution: Path) -> None:
+        """What `pip install ./FOLDER` does; without the network."""
+        copy = self._folder / "copies" / distribution.name
+        shutil.copytree(distribution, copy)
+        words = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", self._packages, copy]
+        subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True, timeout=100)
+
+    def write(self, name: str, source: str) -> None:
+        """A distribution of one module, with the class Backend as the `auth` back end of that name."""
+        folder = self._folder / f"source-{name}"
+        folder.mkdir()
+        (folder / f"back_end_{name}.py").write_text(source)
+        (folder / "pyproject.toml").write_text(_PROJECT.format(name=name))
+        self.install(folder)
+
+
+_PROJECT = """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "back-end-{name}"
+version = "1.0"
+
+[project.entry-points."ocserv.auth"]
+{name} = "back_end_{name}:Backend"
+
+[tool.setuptools]
+py-modules = ["back_end_{name}"]
+"""
