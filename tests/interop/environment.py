@@ -33,7 +33,15 @@ class Environment:
         """What `pip install ./FOLDER` does; without the network."""
         copy = self._folder / "copies" / distribution.name
         shutil.copytree(distribution, copy)
-        words = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", self._packages, copy]
+        words = [
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--target",
+            str(self._packages),
+            str(copy),
+        ]
         subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True, timeout=100)
 
     def write(self, name: str, source: str) -> None:
