@@ -147,3 +147,28 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
             min(self.rx_packets + other.rx_packets, MAX_TRAFFIC),
             min(self.tx_packets + other.tx_packets, MAX_TRAFFIC),
         )
+
+
+class PluginReport(msgspec.Struct, frozen=True, array_like=True):
+    """An instance of a back end, as `occtl show plugins` tells of it: where it comes from, whether it is asked at all
+    (`breaker`), and what came of the logins since the configuration was read. `busiest` and `busy` are seconds of work,
+    of the longest stretch and of all `stretches`. `last_error` has no word of a user's."""
+
+    vhost: str
+    group: str
+    name: str
+    process: str
+    distribution: str
+    version: str
+    api: str
+    breaker: str
+    working: int = 0
+    waiting: int = 0
+    granted: int = 0
+    denied: int = 0
+    failed: int = 0
+    refused: int = 0
+    stretches: int = 0
+    busy: float = 0.0
+    busiest: float = 0.0
+    last_error: str = ""

@@ -17,7 +17,7 @@ from typing import NamedTuple, TextIO, TypeVar
 
 from ..errors import PeerLost, PeerViolation
 from ..ipc import control
-from ..ipc.control import Done, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
+from ..ipc.control import Done, PluginTable, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
 from . import occtl_format as fmt
 from . import occtl_views as views
 
@@ -253,6 +253,16 @@ def _sessions(console: Console) -> Sequence[SessionEntry]:
     return sessions
 
 
+def show_plugins(console: Console, _argument: str) -> int:
+    """`show plugins`: the back ends that are loaded, and how they do."""
+    shown = [views.plugin_view(plugin) for plugin in console.ask(control.ShowPlugins(), PluginTable).plugins]
+    if console.json:
+        console.page(fmt.json_array(shown))
+    else:
+        console.page("\n".join(map(fmt.plain, shown)))
+    return OK
+
+
 def disconnect_user(console: Console, name: str) -> int:
     """`disconnect user`: the cookies live on where they are persistent."""
     done = console.ask(control.DisconnectUser(name), Done)
@@ -339,6 +349,7 @@ COMMANDS = (
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
     Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),
+    Command("show plugins", "", "The back ends that are loaded", show_plugins),
     Command("show user", "[NAME]", "All connections of one user", show_user),
     Command("show id", "[ID]", "The connection with this ID", show_id),
     Command("stop", "now", "End the server", stop),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ipc.control import SessionEntry, StatusReport, UserEntry
-from ..model import AddressPair, Traffic, short
+from ..model import AddressPair, PluginReport, Traffic, short
 from .occtl_format import (
     Field,
     Line,
@@ -253,6 +253,34 @@ def _session(session: SessionEntry) -> Iterable[Line]:
         _flag("in_use", session.in_use, f"In use: {session.in_use}   Activated: {session.is_open}"),
     )
     yield line(Field((), f"Certificate auth: {session.certificate_ok}"))
+
+
+# ---- plugins --------------------------------------------------------------------------------------------------
+
+
+def plugin_view(plugin: PluginReport) -> View:
+    """One back end."""
+    return tuple(_plugin(plugin))
+
+
+def _plugin(plugin: PluginReport) -> Iterable[Line]:
+    mean = 1000 * plugin.busy / plugin.stretches if plugin.stretches else 0.0
+    yield line(text("Plugin", plugin.name), text("Group", plugin.group), text("vhost", plugin.vhost))
+    yield line(text("Distribution", plugin.distribution), text("Version", plugin.version), text("API", plugin.api))
+    yield line(text("Process", plugin.process), text("Breaker", plugin.breaker))
+    yield line(number("Working", plugin.working), number("Waiting", plugin.waiting))
+    yield line(
+        number("Granted", plugin.granted),
+        number("Denied", plugin.denied),
+        number("Failed", plugin.failed),
+        number("Refused", plugin.refused),
+    )
+    yield line(
+        number("Stretches of work", plugin.stretches),
+        text("Mean", f"{mean:.1f} ms"),
+        text("Longest", f"{1000 * plugin.busiest:.1f} ms"),
+    )
+    yield line(text("Last error", plugin.last_error))
 
 
 def _flag(key: str, value: bool, shown: str | None) -> Field:

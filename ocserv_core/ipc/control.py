@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ..errors import PeerLost, PeerViolation
-from ..model import Lease, SessionId, Traffic
+from ..model import Lease, PluginReport, SessionId, Traffic
 
 if TYPE_CHECKING:
     from asyncio import StreamReader
@@ -61,6 +61,10 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class ShowPlugins(Control, frozen=True):
+    """The back ends that are loaded. Answer: PluginTable."""
+
+
 class DisconnectUser(Control, frozen=True):
     """End the user's connections. `terminate`: their cookies die too, even persistent ones. Answer: Done, with
     `ok` where at least one connection was ended."""
@@ -85,7 +89,18 @@ class Stop(Control, frozen=True):
     """End the server. Answer: Done, before the end begins."""
 
 
-Request = ShowStatus | ShowUsers | ShowUser | ShowId | ShowSessions | DisconnectUser | DisconnectId | Reload | Stop
+Request = (
+    ShowStatus
+    | ShowUsers
+    | ShowUser
+    | ShowId
+    | ShowSessions
+    | ShowPlugins
+    | DisconnectUser
+    | DisconnectId
+    | Reload
+    | Stop
+)
 
 
 # ---- replies --------------------------------------------------------------------------------------------------
@@ -220,6 +235,12 @@ class SessionTable(Control, frozen=True):
     sessions: tuple[SessionEntry, ...]
 
 
+class PluginTable(Control, frozen=True):
+    """Back ends, by vhost and in the configuration's order."""
+
+    plugins: tuple[PluginReport, ...]
+
+
 class Done(Control, frozen=True):
     """A command was carried out, or not; `text` says why not, or is empty."""
 
@@ -227,7 +248,7 @@ class Done(Control, frozen=True):
     text: str = ""
 
 
-Reply = StatusReport | UserTable | SessionTable | Done
+Reply = StatusReport | UserTable | SessionTable | PluginTable | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -25,6 +25,7 @@ from ..model import (
     Identity,
     Lease,
     Offloads,
+    PluginReport,
     SessionId,
     Traffic,
 )
@@ -364,6 +365,12 @@ class OpenSessions(Message, frozen=True):
     last: bool
 
 
+class ListPlugins(Message, frozen=True):
+    """All back ends that secmod has loaded. Answer: PluginList."""
+
+    request: int
+
+
 class ListSessions(Message, frozen=True):
     """All sessions that secmod knows. Answer: SessionList (parts)."""
 
@@ -467,6 +474,13 @@ class SessionRow(msgspec.Struct, frozen=True, array_like=True):
     certificate: bool = False
 
 
+class PluginList(Message, frozen=True):
+    """The answer to ListPlugins: those of the configuration in force."""
+
+    request: int
+    plugins: tuple[PluginReport, ...]
+
+
 class SessionList(Message, frozen=True):
     """A part of the answer to ListSessions."""
 
@@ -545,6 +559,7 @@ FromMainToSecmod = (
     | SessionLeased
     | SessionClose
     | OpenSessions
+    | ListPlugins
     | ListSessions
     | Revoke
 )
@@ -556,6 +571,7 @@ FromSecmodToMain = (
     | DisconnectSession
     | DisconnectWorker
     | SecmodStats
+    | PluginList
     | SessionList
 )
 FromMainToNursery = Spawn

@@ -14,10 +14,12 @@ from ..ipc.control import (
     DisconnectId,
     DisconnectUser,
     Done,
+    PluginTable,
     Reload,
     SessionEntry,
     SessionTable,
     ShowId,
+    ShowPlugins,
     ShowSessions,
     ShowStatus,
     ShowUser,
@@ -134,6 +136,10 @@ class ControlServer:
             )
         )
 
+    async def answer_show_plugins(self, _request: ShowPlugins) -> Control:
+        """The back ends that secmod has loaded."""
+        return PluginTable(await self._secmod.list_plugins())
+
     async def answer_disconnect_user(self, request: DisconnectUser) -> Control:
         """End all connections of a user; `terminate` revokes the sessions without one, too."""
         found = [
@@ -195,6 +201,7 @@ _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Contr
     ShowUser: ControlServer.answer_show_user,
     ShowId: ControlServer.answer_show_id,
     ShowSessions: ControlServer.answer_show_sessions,
+    ShowPlugins: ControlServer.answer_show_plugins,
     DisconnectUser: ControlServer.answer_disconnect_user,
     DisconnectId: ControlServer.answer_disconnect_id,
     Reload: ControlServer.answer_reload,

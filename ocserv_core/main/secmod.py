@@ -25,9 +25,11 @@ from ..ipc.messages import (
     DisconnectWorker,
     FinalStats,
     FromSecmodToMain,
+    ListPlugins,
     ListSessions,
     Message,
     OpenSessions,
+    PluginList,
     SecmodStats,
     SessionClose,
     SessionList,
@@ -36,7 +38,7 @@ from ..ipc.messages import (
     SessionRow,
 )
 from ..ipc.permits import close_all
-from ..model import SessionId
+from ..model import PluginReport, SessionId
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
 from .children import end_child
@@ -195,6 +197,10 @@ class Secmod:
         """All sessions that secmod knows."""
         return list((await self._questions.ask(ListSessions, SessionList)).rows)
 
+    async def list_plugins(self) -> tuple[PluginReport, ...]:
+        """The back ends that secmod has loaded."""
+        return (await self._questions.ask(ListPlugins, PluginList)).plugins
+
     def _put(self, question: Message) -> None:
         """A question without a secmod in service is asked of the next one, by `repeat`."""
         if self.ready:
@@ -227,6 +233,9 @@ class Secmod:
     def _on_answer(self, message: SessionReply | FinalStats) -> None:
         self._questions.on_answer(message)
 
+    def _on_plugin_list(self, message: PluginList) -> None:
+        self._questions.on_answer(message)
+
     def _on_list(self, message: SessionList) -> None:
         self._questions.on_list(message)
 
@@ -253,6 +262,7 @@ class Secmod:
         ConfigRefused: _on_refused,
         SessionReply: _on_answer,
         FinalStats: _on_answer,
+        PluginList: _on_plugin_list,
         SessionList: _on_list,
         SecmodStats: _on_stats,
         DisconnectSession: _on_disconnect_session,

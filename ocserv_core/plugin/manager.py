@@ -34,12 +34,22 @@ DISTRIBUTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The distribution that a back end comes from, and the interface that it was written for."""
+
+    distribution: str = ""
+    version: str = ""
+    api: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """A back end that is loaded: its name in the configuration, and the object that implements the hooks."""
 
     name: str
     spec: BackendSpec
     implementation: object
+    origin: Origin = Origin()
 
     @property
     def limits(self) -> Limits:
@@ -150,7 +160,15 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
-    return Plugin(spec.name, spec, implementation)
+    return Plugin(spec.name, spec, implementation, _origin(group, spec.name, factory))
+
+
+def _origin(group: str, name: str, factory: Any) -> Origin:
+    # Not from stevedore: an entry point out of its cache knows no distribution.
+    entries = importlib.metadata.entry_points(group=group, name=name)
+    found = next((entry.dist for entry in entries if entry.dist is not None), None)
+    api = ".".join(map(str, factory.ocserv_api))
+    return Origin(found.name, found.version, api) if found is not None else Origin(api=api)
 
 
 def _named(specs: Sequence[BackendSpec], name: str) -> BackendSpec:

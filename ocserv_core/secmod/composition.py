@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import ConfigError, ConfigErrors
-from ..model import Identity
+from ..model import Identity, PluginReport
 from ..plugin.backends import Denied, Login
 from ..plugin.manager import Plugin
 from .instance import Instance
@@ -34,6 +34,10 @@ class Composition:
         if not name:
             return self.methods[0]
         return next((method for method in self.methods if method.name == name), None)
+
+    def report(self, vhost: str) -> list[PluginReport]:
+        """Every instance, for occtl."""
+        return [instance.report(vhost) for method in self.methods for instance in method.instances]
 
     def groups(self) -> tuple[str, ...]:
         """What the primary method's back ends offer for `auto-select-group`. ConfigErrors where one cannot tell."""

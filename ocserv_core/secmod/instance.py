@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import msgspec
 import pluggy
 
-from ..model import Identity
+from ..model import Identity, PluginReport
 from ..plugin.backends import Ask, BlockingAsk, Denied, Login, Prompt, Unavailable
 from ..plugin.manager import Plugin
 from ..state.breaker import Breaker, BreakerState
@@ -32,13 +33,23 @@ class Refused(Unavailable):
 
 @dataclass(slots=True)
 class InstanceCounters:
-    """What came of its logins so far. `refused`: not begun, for want of a place or since it is left alone."""
+    """What came of its logins so far. `refused`: not begun, for want of a place or since it is left alone. `busy` and
+    `busiest`: seconds of all its stretches of work, and of the longest."""
 
     granted: int = 0
     denied: int = 0
     failed: int = 0
     refused: int = 0
+    stretches: int = 0
+    busy: float = 0.0
+    busiest: float = 0.0
     last_error: str = ""
+
+    def note_stretch(self, seconds: float) -> None:
+        """A stretch of work has ended."""
+        self.stretches += 1
+        self.busy += seconds
+        self.busiest = max(self.busiest, seconds)
 
 
 class Instance:
@@ -49,6 +60,7 @@ class Instance:
         self.name = plugin.name
         self.limits = plugin.limits
         self.counters = InstanceCounters()
+        self.working = 0
         self.waiting = 0
         self.threads = 0
         self._manager = manager
@@ -59,6 +71,23 @@ class Instance:
     def breaker(self) -> BreakerState:
         """As of now; of the running loop."""
         return self._breaker.state(asyncio.get_running_loop().time())
+
+    def report(self, vhost: str) -> PluginReport:
+        """For occtl."""
+        origin, counters = self.plugin.origin, self.counters
+        return PluginReport(
+            vhost=vhost,
+            group="ocserv.auth",
+            name=self.name,
+            process="secmod",
+            distribution=origin.distribution,
+            version=origin.version,
+            api=origin.api,
+            breaker=self.breaker.value,
+            working=self.working,
+            waiting=self.waiting,
+            **dataclasses.asdict(counters),
+        )
 
     async def authenticate(self, login: Login, ask: Ask) -> Identity:
         """One login's conversation. Denied, Unavailable, and whatever a plugin may raise."""
@@ -153,7 +182,8 @@ class Instance:
 
     def _note_error(self, error: Exception) -> None:
         self.counters.failed += 1
-        self.counters.last_error = repr(error)
+        # Not its text, in which there may be a password.
+        self.counters.last_error = type(error).__name__
 
 
 class _Work:
@@ -166,6 +196,7 @@ class _Work:
         self.worked = False
         self.in_thread = False
         self._has_place = False
+        self._began = 0.0
 
     async def go_on(self) -> None:
         """A stretch of work begins, when there is a place. Refused."""
@@ -179,6 +210,8 @@ class _Work:
         finally:
             instance.waiting -= 1
         self._has_place = self.worked = True
+        self._began = asyncio.get_running_loop().time()
+        instance.working += 1
 
     def park(self) -> None:
         """It waits for its user."""
@@ -200,6 +233,8 @@ class _Work:
     def _leave(self) -> None:
         if self._has_place:
             self._has_place = False
+            self._instance.working -= 1
+            self._instance.counters.note_stretch(asyncio.get_running_loop().time() - self._began)
             self._instance.places.release()
 
     def _reschedule(self, when: float | None) -> None:

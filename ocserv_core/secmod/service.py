@@ -24,9 +24,11 @@ from ..ipc.messages import (
     FinalStats,
     FromMainToSecmod,
     FromWorkerToSecmod,
+    ListPlugins,
     ListSessions,
     Message,
     OpenSessions,
+    PluginList,
     Revoke,
     SecmodStats,
     SessionClose,
@@ -203,6 +205,12 @@ class Service:
         """The tunnels that are up."""
         self.sessions.reconcile(message)
 
+    def answer_list_plugins(self, message: ListPlugins) -> None:
+        """For occtl."""
+        vhosts = self.current.vhosts.values()
+        reports = [report for vhost in vhosts for report in vhost.composition.report(vhost.name)]
+        self._main.send(PluginList(message.request, tuple(reports)))
+
     def answer_list_sessions(self, message: ListSessions) -> None:
         """For occtl."""
         rows = self.sessions.rows()
@@ -290,6 +298,7 @@ PERMITS: Mapping[type[Message], Permit[Answer]] = {
     SessionLeased: Permit(Service.answer_session_leased, _SERVING),
     SessionClose: Permit(Service.answer_session_close, _SERVING),
     OpenSessions: Permit(Service.answer_open_sessions, _SERVING),
+    ListPlugins: Permit(Service.answer_list_plugins, _SERVING),
     ListSessions: Permit(Service.answer_list_sessions, _SERVING),
     Revoke: Permit(Service.answer_revoke, _SERVING),
 }
@@ -298,6 +307,7 @@ _FAILURES: Mapping[type[Message], Callable[[Any], Message]] = {
     SessionOpen: lambda asked: SessionReply(asked.request, refused="secmod failed", status=503),
     # The cookie may live: its addresses are better kept too long than given to somebody else.
     SessionClose: lambda asked: FinalStats(asked.request, asked.sid, asked.traffic, asked.reason, cookie_lives=True),
+    ListPlugins: lambda asked: PluginList(asked.request, ()),
     ListSessions: lambda asked: SessionList(asked.request, (), last=True),
 }
 """What main is answered where a handler failed. Configure has its own answer for that."""

@@ -9,6 +9,7 @@ import pytest
 from ocserv_core.cli import occtl_commands as commands
 from ocserv_core.cli.occtl_commands import Console
 from ocserv_core.ipc import control
+from ocserv_core.model import PluginReport
 
 from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
 
@@ -142,6 +143,46 @@ def test_valid_sessions_are_the_authenticated_ones(console: Console, server: Fak
     server.replies, console.json = [control.SessionTable((SESSION, waiting))], True
     commands.run(console, "show sessions valid")
     assert [session["State"] for session in json.loads(out(console))] == ["authenticated"]
+
+
+RADIUS = PluginReport(
+    "default",
+    "ocserv.auth",
+    "radius",
+    "secmod",
+    "ocserv-acct-radius",
+    "1.2",
+    "1.0",
+    "open",
+    working=2,
+    granted=7,
+    failed=5,
+    stretches=20,
+    busy=4.0,
+    busiest=3.0,
+    last_error="no answer within 30 s",
+)
+
+
+def test_a_back_end_tells_where_it_comes_from_and_how_it_does(console: Console, server: FakeServer) -> None:
+    server.replies = [control.PluginTable((RADIUS,))]
+    assert commands.run(console, "show plugins") == 0
+    assert [line.strip() for line in out(console).splitlines()] == [
+        "Plugin: radius   Group: ocserv.auth   vhost: default",
+        "Distribution: ocserv-acct-radius   Version: 1.2   API: 1.0",
+        "Process: secmod   Breaker: open",
+        "Working: 2   Waiting: 0",
+        "Granted: 7   Denied: 0   Failed: 5   Refused: 0",
+        "Stretches of work: 20   Mean: 200.0 ms   Longest: 3000.0 ms",
+        "Last error: no answer within 30 s",
+    ]
+
+
+def test_back_ends_as_json(console: Console, server: FakeServer) -> None:
+    server.replies, console.json = [control.PluginTable((RADIUS,))], True
+    assert commands.run(console, "show plugins") == 0
+    (radius,) = json.loads(out(console))
+    assert (radius["Plugin"], radius["Breaker"], radius["Granted"]) == ("radius", "open", 7)
 
 
 def test_an_unknown_command(console: Console, server: FakeServer) -> None:

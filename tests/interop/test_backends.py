@@ -94,6 +94,9 @@ def test_while_one_back_end_hangs_the_logins_of_another_go_on(lab: Lab, environm
     clients = [lab.connect("alice"), lab.connect("bob")]
     assert all(client.host.ping(GATEWAY4) for client in clients)
     assert server.log.count("hangs") == 2
+    shown = {plugin["Plugin"]: plugin for plugin in server.show("plugins")}
+    assert (shown["hanging"]["Working"], shown["plain"]["Granted"]) == (2, 2)
+    assert (shown["hanging"]["Distribution"], shown["hanging"]["vhost"]) == ("back-end-hanging", "dead.example")
     assert not any(client.output.find("Login failed|CONNECTED|busy") for client in stuck)
 
 

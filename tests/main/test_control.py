@@ -18,11 +18,13 @@ from ocserv_core.ipc.control import (
     DisconnectId,
     DisconnectUser,
     Done,
+    PluginTable,
     Reload,
     Reply,
     Request,
     SessionTable,
     ShowId,
+    ShowPlugins,
     ShowSessions,
     ShowStatus,
     ShowUser,
@@ -38,7 +40,7 @@ from ocserv_core.log import NOTICE
 from ocserv_core.main import control as control_module
 from ocserv_core.main.control import ControlServer
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
-from ocserv_core.model import Endpoint, Lease, SessionId
+from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
 from tests.loop import on_loop, until
 
 STATUS = StatusReport(True, 1, (2,), 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
@@ -61,6 +63,7 @@ class House:
     def __init__(self) -> None:
         self.records = {1: record(1, "alice"), 2: record(2, "bob"), 3: record(3)}
         self.rows: list[SessionRow] = []
+        self.plugins: tuple[PluginReport, ...] = ()
         self.told: list[Message] = []
         self.ended: list[tuple[int, Terminate]] = []
         self.reload_error: ConfigErrors | None = None
@@ -74,6 +77,9 @@ class House:
 
     async def list_sessions(self) -> list[SessionRow]:
         return self.rows
+
+    async def list_plugins(self) -> tuple[PluginReport, ...]:
+        return self.plugins
 
     async def end(self, worker: WorkerRecord, message: Terminate) -> None:
         self.ended.append((worker.number, message))
@@ -170,6 +176,14 @@ def test_sessions_are_listed() -> None:
             ("sid-1", "alice", True),
             ("sid-2", "bob", False),
         ]
+
+    play(dialogue)
+
+
+def test_back_ends_are_listed() -> None:
+    async def dialogue(house: House) -> None:
+        house.plugins = (PluginReport("default", "ocserv.auth", "plain", "secmod", "", "", "1.0", "closed"),)
+        assert await house.ask(ShowPlugins()) == PluginTable(house.plugins)
 
     play(dialogue)
 

@@ -242,7 +242,7 @@ def test_a_bug_is_its_login_s_alone() -> None:
         one = of(broken, failures=1)
         with pytest.raises(RuntimeError, match="a bug"):
             await one.authenticate(login(), right)
-        assert (one.breaker, one.counters.last_error) == (BreakerState.CLOSED, "RuntimeError('a bug')")
+        assert (one.breaker, one.counters.last_error) == (BreakerState.CLOSED, "RuntimeError")
 
     on_loop(dialogue())
 

@@ -35,10 +35,12 @@ from ocserv_core.ipc.messages import (
     FinalStats,
     FromSecmodToMain,
     FromSecmodToWorker,
+    ListPlugins,
     ListSessions,
     LogOut,
     Message,
     OpenSessions,
+    PluginList,
     ProfileReply,
     ProfileRequest,
     Revoke,
@@ -404,6 +406,20 @@ def test_a_logout_with_a_cookie_that_nobody_has_does_nothing(config: ServerConfi
     play(config, dialogue)
 
 
+def test_the_back_ends_are_listed_with_what_became_of_their_logins(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        await house.log_in(house.attach())
+        house.main.channel.send(ListPlugins(3))
+        listed = await house.main.hear(PluginList)
+        (plain,) = listed.plugins
+        assert (listed.request, plain.name, plain.vhost, plain.process) == (3, "plain", "default", "secmod")
+        assert (plain.distribution, plain.api, plain.breaker) == ("ocserv-core", "1.0", "closed")
+        assert (plain.granted, plain.denied, plain.working, plain.stretches) == (1, 0, 0, 2)
+        assert 0.0 < plain.busiest <= plain.busy
+
+    play(config, dialogue)
+
+
 def test_many_sessions_are_listed_in_parts(config: ServerConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ocserv_core.secmod.service.LIST_PART", 2)
 
@@ -557,6 +573,7 @@ def test_a_configuration_that_cannot_be_read_is_refused(config: ServerConfig, no
     "message",
     [
         Commit(7),
+        ListPlugins(1),
         ListSessions(1),
         Revoke(SessionId("s")),
         OpenSessions((), last=True),
