@@ -191,7 +191,7 @@ class Conversations:
         for instance in method.instances:
             try:
                 identities.append(await instance.authenticate(login, conversation.ask))
-            except (Denied, TimeoutError):
+            except Denied:
                 raise
             except Unavailable as silence:
                 said = "login of '%s' from %s failed: the back end '%s' is not available: %s"

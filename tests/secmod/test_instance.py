@@ -4,6 +4,7 @@ deadlines here are either far away or of no length."""
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Awaitable
 
@@ -176,6 +177,20 @@ def test_after_silence_again_and_again_it_is_left_alone(caplog: pytest.LogCaptur
 
     on_loop(dialogue())
     assert "the back end 'b' is left alone for 1000 s: the server is silent" in caplog.text
+
+
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), ConnectionRefusedError(111, "Connection refused")])
+def test_what_a_library_raises_for_a_silent_server_is_silence(error: OSError) -> None:
+    async def rounds(_login: Login, _ask: Ask) -> Identity:
+        raise error
+
+    async def dialogue() -> None:
+        one = of(rounds, failures=1, pause=1000.0)
+        with pytest.raises(Unavailable, match=f"^{re.escape(str(error))}$"):
+            await one.authenticate(login(), right)
+        assert one.breaker is BreakerState.OPEN
+
+    on_loop(dialogue())
 
 
 def test_after_the_pause_one_success_opens_it_to_all() -> None:
