@@ -117,9 +117,9 @@ class Instance:
             if work.limit.expired():
                 raise self._on_deadline(work) from None
             # A library's own patience is at its end, or there is nobody at the other end.
-            silence = Unavailable(str(error) or type(error).__name__)
-            self._note_silence(work, str(silence))
-            raise silence from error
+            unavailable = Unavailable(str(error) or type(error).__name__)
+            self._note_silence(work, str(unavailable))
+            raise unavailable from error
         except Exception as error:
             # No word on what stands behind it: one user's name may be what the plugin stumbles over, and the breaker
             # would lock out all others.
