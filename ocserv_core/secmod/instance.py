@@ -151,18 +151,26 @@ class Instance:
             self.threads -= 1
             work.thread_ended()
 
+        try:
+            conversing.start(self.name, done)
+        except RuntimeError as error:
+            raise Refused(str(error)) from None
+        # `done` comes by the loop, so not before this.
         self.threads += 1
         work.in_thread = True
-        conversing.start(self.name, done)
         return await conversing.outcome()
 
     def begin(self, work: _Work) -> None:
         """A login wants to work, perhaps after a wait in the queue. Refused where it shall not."""
+        self.admit(work)
+        if self.places.locked() and self.waiting >= self.limits.queue:
+            raise Refused(f"{self.waiting} logins wait for it")
+
+    def admit(self, work: _Work) -> None:
+        """Refused where the back end is left alone."""
         now = asyncio.get_running_loop().time()
         if not self._breaker.admit(work, now):
             raise Refused(f"left alone for {self._breaker.wait(now):.0f} s more, since: {self.counters.last_error}")
-        if self.places.locked() and self.waiting >= self.limits.queue:
-            raise Refused(f"{self.waiting} logins wait for it")
 
     def release(self, work: _Work) -> None:
         """It asks nothing at the moment."""
@@ -179,7 +187,8 @@ class Instance:
     def _note_silence(self, work: _Work, said: str) -> None:
         self.counters.failed += 1
         self.counters.last_error = said
-        if self._breaker.on_failure(work, asyncio.get_running_loop().time()):
+        # Its own patience with the user, or what it makes of a refused place, says nothing of what stands behind it.
+        if work.worked and self._breaker.on_failure(work, asyncio.get_running_loop().time()):
             _log.error("the back end '%s' is left alone for %g s: %s", self.name, self.limits.pause, said)
 
     def _note_error(self, error: Exception) -> None:
@@ -189,8 +198,8 @@ class Instance:
 
 
 class _Work:
-    """One login, as the places see it. `limit` ends a stretch of work that takes too long; `worked` is whether the
-    last stretch had its place."""
+    """One login, as the places see it. `limit` ends a wait for a place, and a stretch of work, that take too long;
+    `worked` is whether it was at work until now: not where it waits, for a place or for its user."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
@@ -203,7 +212,6 @@ class _Work:
     async def go_on(self) -> None:
         """A stretch of work begins, when there is a place. Refused."""
         instance = self._instance
-        self.worked = False
         instance.begin(self)
         self._reschedule(asyncio.get_running_loop().time() + instance.limits.deadline)
         instance.waiting += 1
@@ -211,12 +219,21 @@ class _Work:
             await instance.places.acquire()
         finally:
             instance.waiting -= 1
-        self._has_place = self.worked = True
-        self._began = asyncio.get_running_loop().time()
+        self._has_place = True
         instance.working += 1
+        self._began = asyncio.get_running_loop().time()
+        # The queue was no work of the back end's, and what it does with others may have been seen meanwhile.
+        self._reschedule(self._began + instance.limits.deadline)
+        try:
+            instance.admit(self)
+        except Refused:
+            self._leave()
+            raise
+        self.worked = True
 
     def park(self) -> None:
         """It waits for its user."""
+        self.worked = False
         self._instance.release(self)
         self._leave()
         self._reschedule(None)
@@ -248,5 +265,5 @@ def _checked(identity: object) -> Identity:
     """What a back end returned, such as a store and a channel can carry. TypeError, ValidationError, and what an
     encoder raises (a number of more than 64 bits, half a character)."""
     if not isinstance(identity, Identity):
-        raise TypeError(f"it returned {identity!r}, which is no Identity")
+        raise TypeError(f"it returned a {type(identity).__name__}, which is no Identity")
     return msgspec.msgpack.decode(msgspec.msgpack.encode(identity), type=Identity)

@@ -152,6 +152,57 @@ def test_work_that_takes_too_long_ends() -> None:
     on_loop(dialogue())
 
 
+def test_a_back_end_s_own_patience_with_its_user_opens_nothing() -> None:
+    async def impatient(_login: Login, ask: Ask) -> Identity:
+        async with asyncio.timeout(0.0):
+            await ask(Prompt("Password:"))
+        raise AssertionError
+
+    async def dialogue() -> None:
+        one = of(impatient, failures=1)
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), User().ask)
+        assert one.breaker is BreakerState.CLOSED
+
+    on_loop(dialogue())
+
+
+def test_who_waits_in_the_queue_while_it_is_found_dead_does_not_ask_it() -> None:
+    async def dialogue() -> None:
+        free = asyncio.Event()
+        asked = []
+
+        async def rounds(login: Login, _ask: Ask) -> Identity:
+            asked.append(login.username)
+            await free.wait()
+            raise Unavailable("the server is silent")
+
+        one = of(rounds, concurrency=1, failures=1, pause=1000.0)
+        logins = [asyncio.create_task(one.authenticate(login(name), right)) for name in ("alice", "bob")]
+        await until(lambda: one.waiting == 1)
+        free.set()
+        said = await asyncio.gather(*logins, return_exceptions=True)
+        assert [str(each)[:10] for each in said] == ["the server", "left alone"]
+        assert (asked, one.places.locked(), one.working) == (["alice"], False, 0)
+
+    on_loop(dialogue())
+
+
+def test_where_no_thread_can_be_had_the_login_is_refused_and_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def dialogue() -> None:
+        one = instance(Blocking(), Limits(concurrency=1))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            with pytest.raises(Unavailable, match="can't start new thread"):
+                await one.authenticate(login(), right)
+        assert (one.threads, one.places.locked()) == (0, False)
+
+    on_loop(dialogue())
+
+
 def test_the_time_that_a_user_takes_is_not_the_back_end_s() -> None:
     async def dialogue() -> None:
         one = of(one_password, deadline=0.05)
