@@ -152,7 +152,8 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
 class PluginReport(msgspec.Struct, frozen=True, array_like=True):
     """An instance of a back end, as `occtl show plugins` tells of it: where it comes from, whether it is asked at all
     (`breaker`), and what came of the logins since the configuration was read. `busiest` and `busy` are seconds of work,
-    of the longest stretch and of all `stretches`. `last_error` has no word of a user's."""
+    of the longest stretch and of all `stretches`. `last_error` is what the
+    back end says of its server, or the type of an exception."""
 
     vhost: str
     group: str

@@ -67,7 +67,7 @@ class Abandoned(BaseException):
 class Limits:
     """What one instance of a back end may take. A class that wants others says `ocserv_limits = Limits(…)`.
 
-    deadline: seconds for each stretch of work between two questions, waiting for a place included. concurrency: logins
+    deadline: seconds for each stretch of work between two questions, and for each wait for a place. concurrency: logins
     that work at once, those that wait for their user not counted. queue: logins that may wait for a place. threads:
     logins of a plain `def` in progress. failures: in a row, until the back end is left alone for `pause` seconds; then
     one login tries it."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ocserv_core.config.values import BackendSpec
 from ocserv_core.model import ClientInfo, Identity
-from ocserv_core.plugin import Ask, Denied, Login, Prompt, hookimpl
+from ocserv_core.plugin import Ask, Denied, Limits, Login, Prompt, hookimpl
 from ocserv_core.plugin.manager import Plugin, new_manager
 from ocserv_core.secmod.composition import Composition, Method, method_name
 from ocserv_core.secmod.instance import Instance
@@ -17,6 +17,8 @@ Rounds = Callable[[Login, Ask], Awaitable[Identity]]
 
 class Backend:
     """A back end of one function."""
+
+    ocserv_limits: Limits | None = None
 
     def __init__(self, rounds: Rounds, groups: tuple[str, ...] = ()) -> None:
         self.rounds = rounds

@@ -23,20 +23,23 @@ from .backends import Backend, Rounds, broken, login, one_password, thinking
 ALICE = Identity("alice")
 
 
-def instance(backend: object, limits: Limits | None = None) -> Instance:
+def instance(backend: Backend | Blocking, limits: Limits | None = None) -> Instance:
     """A back end, loaded."""
+    backend.ocserv_limits = limits
     manager = new_manager()
     manager.register(backend)
-    made = Instance(Plugin("b", BackendSpec("b"), backend), manager)
-    if limits is not None:
-        backend.ocserv_limits = limits  # type: ignore[attr-defined]
-        made = Instance(Plugin("b", BackendSpec("b"), backend), manager)
-    return made
+    return Instance(Plugin("b", BackendSpec("b"), backend), manager)
 
 
 def of(rounds: Rounds, **limits: float) -> Instance:
     """One function, and what it may take."""
-    return instance(Backend(rounds), Limits(**limits))  # type: ignore[arg-type]
+    return instance(Backend(rounds), Limits(**limits))  # type: ignore[arg-type]  # some are int
+
+
+def become(one: Instance, rounds: Rounds) -> None:
+    """What stands behind it changes."""
+    assert isinstance(one.plugin.implementation, Backend)
+    one.plugin.implementation.rounds = rounds
 
 
 def right(_prompt: Prompt) -> Awaitable[str]:
@@ -205,11 +208,11 @@ def test_where_no_thread_can_be_had_the_login_is_refused_and_nothing_is_kept(mon
 
 def test_the_time_that_a_user_takes_is_not_the_back_end_s() -> None:
     async def dialogue() -> None:
-        one = of(one_password, deadline=0.05)
+        one = of(one_password, deadline=1.0)
         user = User()
         parked = asyncio.create_task(one.authenticate(login(), user.ask))
         await until(lambda: user.asked)
-        asyncio.get_running_loop().call_later(0.1, user.word.set_result, "right")
+        asyncio.get_running_loop().call_later(1.2, user.word.set_result, "right")
         assert await parked == ALICE
 
     on_loop(dialogue())
@@ -268,7 +271,7 @@ def test_a_password_that_comes_while_it_is_left_alone_is_not_tried() -> None:
         user = User()
         parked = asyncio.create_task(one.authenticate(login(), user.ask))
         await until(lambda: user.asked)
-        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        become(one, silent)
         with pytest.raises(Unavailable):
             await one.authenticate(login(), right)
         user.word.set_result("right")
@@ -284,16 +287,16 @@ def test_a_denial_is_an_answer_as_good_as_a_grant(word: str) -> None:
         one = of(one_password, failures=2)
         user = User()
         user.word.set_result(word)
-        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        become(one, silent)
         with pytest.raises(Unavailable):
             await one.authenticate(login(), right)
-        one.plugin.implementation.rounds = one_password  # type: ignore[attr-defined]
+        become(one, one_password)
         if word == "wrong":
             with pytest.raises(Denied):
                 await one.authenticate(login(), user.ask)
         else:
             await one.authenticate(login(), user.ask)
-        one.plugin.implementation.rounds = silent  # type: ignore[attr-defined]
+        become(one, silent)
         with pytest.raises(Unavailable):
             await one.authenticate(login(), right)
         assert one.breaker is BreakerState.CLOSED
@@ -332,7 +335,9 @@ def test_a_dead_back_end_holds_up_no_other() -> None:
 
 
 class Blocking:
-    """Asks for a password in a thread; `then` is what it does with it."""
+    """Asks for a password in a thread; the word says what it does then."""
+
+    ocserv_limits: Limits | None = None
 
     def __init__(self) -> None:
         self.free = threading.Event()
@@ -412,7 +417,7 @@ def test_a_thread_that_asks_for_a_login_that_has_ended_is_told_to_end() -> None:
 def test_a_thread_that_hangs_keeps_its_place_until_it_returns() -> None:
     async def dialogue() -> None:
         back_end = Blocking()
-        one = instance(back_end, Limits(deadline=0.05, concurrency=1, failures=9))
+        one = instance(back_end, Limits(deadline=1.0, concurrency=1, failures=9))
         with pytest.raises(Unavailable, match="no answer within"):
             await one.authenticate(login(), saying("hang"))
         assert back_end.working.is_set()
