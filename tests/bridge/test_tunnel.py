@@ -61,6 +61,21 @@ def join_by_dtls(stack: ExitStack, ours: End, client: End, priorities: str) -> N
         assert hearer.pump.active is not None
 
 
+def test_the_server_that_goes_to_tls_for_a_while_leaves_the_client_by_dtls() -> None:
+    options = PumpOptions()
+    with ExitStack() as stack:
+        ours, client = stack.enter_context(both_ends(NORMAL, options))
+        join_by_dtls(stack, ours, client, SUITES["aes256"])
+        ours.pump.deactivate()
+        packets = conversation([Step(0, 100)])
+        assert alike(carry(ours, client, packets)) == alike(packets)
+        assert ours.pump.active is None
+        assert client.pump.active is not None
+        # Its own packets, by DTLS, bring the server back.
+        assert alike(carry(client, ours, packets)) == alike(packets)
+        assert ours.pump.active is not None
+
+
 def carry(begin: End, end: End, packets: list[bytes]) -> list[bytes]:
     """What comes out, of what goes in as the kernel would give it."""
     written = []

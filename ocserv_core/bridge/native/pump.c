@@ -311,6 +311,7 @@ struct oc_pump *oc_pump_open(gnutls_session_t session, struct oc_transport *t, i
 	p->mtu = mtu;
 	p->newest = p->active = p->received_fd = -1;
 	p->any_source = 1;
+	p->at_client = client;
 	p->counters = (uint64_t *)(void *)counters;
 	p->now = p->last_rx = p->last_data_rx = p->last_data_tx = oc_now();
 	*error = take_session(p, session, t, client);

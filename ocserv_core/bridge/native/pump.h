@@ -124,7 +124,8 @@ struct oc_pump {
 
 	struct oc_network networks[OC_NETWORKS_MAX];
 	unsigned int network_count;
-	int any_source; /* what comes may come from anywhere: the client's side */
+	int any_source; /* what comes may come from anywhere */
+	int at_client;  /* ours is the client's end */
 	struct oc_limit rx_limit, tx_limit;
 	int tls_compression, dtls_compression;
 	size_t no_compress_limit;

@@ -215,15 +215,23 @@ static int on_control(struct oc_pump *p, int slot, int type, const uint8_t *payl
 	return OC_EVENT_FRAME;
 }
 
-/* One frame's payload. The peer that sends data by TLS has left DTLS, until it is heard there again. */
+/* A client that sends data by TLS has left DTLS, until it is heard there again. A client does not follow a server that
+ * does, as openconnect does not: the server may have heard nothing for a while because there was nothing to say. */
+static void note_data_by_tls(struct oc_pump *p)
+{
+	if (!p->at_client)
+		p->udp_up = 0;
+}
+
+/* One frame's payload. */
 static int on_frame(struct oc_pump *p, int type, const uint8_t *payload, size_t n)
 {
 	if (type == OC_DATA) {
-		p->udp_up = 0;
+		note_data_by_tls(p);
 		return gather(p, payload, n);
 	}
 	if (type == OC_COMPRESSED && p->tls_compression) {
-		p->udp_up = 0;
+		note_data_by_tls(p);
 		return inflate(p, p->tls_compression, payload, n);
 	}
 	return on_control(p, -1, type, payload, n);
