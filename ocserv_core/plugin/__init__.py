@@ -9,7 +9,7 @@ A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identit
 
 from __future__ import annotations
 
-from ..model import Identity
+from ..model import ClientInfo, DisconnectReason, Identity, Lease, SessionId, Traffic
 from .backends import (
     Abandoned,
     Ask,
@@ -19,7 +19,10 @@ from .backends import (
     Limits,
     Login,
     OptionError,
+    Options,
     Prompt,
+    Session,
+    SessionActs,
     Unavailable,
 )
 from .hookspecs import API, hookimpl
@@ -30,12 +33,20 @@ __all__ = [
     "Ask",
     "BackendContext",
     "BlockingAsk",
+    "ClientInfo",
     "Denied",
+    "DisconnectReason",
     "Identity",
+    "Lease",
     "Limits",
     "Login",
     "OptionError",
+    "Options",
     "Prompt",
+    "Session",
+    "SessionActs",
+    "SessionId",
+    "Traffic",
     "Unavailable",
     "hookimpl",
 ]

@@ -12,10 +12,11 @@ the same as a plain `def`: it runs in a thread of its own, and `ask` returns the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from ..model import CertificateFacts, ClientInfo
+from ..model import CertificateFacts, ClientInfo, Lease, SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,52 @@ class Limits:
     threads: int = 512
     failures: int = 5
     pause: float = 10.0
+
+
+Attributes = Mapping[str, str | int | list[str]]
+"""`Identity.attributes` as later hooks get them."""
+
+Options = Mapping[str, str | Sequence[str]]
+"""Lines of a user's configuration, as in the file of a user: the name of an option, and its value or values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login's session, over all its connections, as the back ends of accounting and configuration see it.
+
+    `sid` is 28 characters that stay the same over reconnects and restarts. `attributes` are what the back end of the
+    login put into its Identity. `method` is the composition that let the user in (`radius`, `certificate+plain`).
+    remote_ip, local_ip: both ends of the newest connection; local_ip is "" where it is not known. `lease` is empty
+    before there are addresses. Times are time.time(): `created` the login, `started` the first tunnel, 0.0 before it.
+    """
+
+    sid: SessionId
+    vhost: str
+    username: str
+    group: str
+    groups: tuple[str, ...]
+    attributes: Attributes
+    method: str
+    client: ClientInfo
+    remote_ip: str
+    local_ip: str = ""
+    lease: Lease = field(default_factory=Lease)
+    created: float = 0.0
+    started: float = 0.0
+
+
+class SessionActs(Protocol):
+    """What a back end may do to sessions, from secmod's event loop."""
+
+    def find(self, vhost: str) -> list[Session]:
+        """The sessions of a vhost that have a tunnel now."""
+
+    def disconnect(self, sid: SessionId, text: str) -> None:
+        """End the session; `text` is for the log. Its cookie opens nothing more."""
+
+    def update(self, sid: SessionId, options: Options) -> None:
+        """Let other options hold for a session that is up, of those that can change: idle-timeout, session-timeout,
+        stats-report-time, rx-data-per-sec, tx-data-per-sec. OptionError for others, and for wrong values."""
 
 
 class OptionError(Exception):

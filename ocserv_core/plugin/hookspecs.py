@@ -9,8 +9,8 @@ from collections.abc import Awaitable
 
 import pluggy
 
-from ..model import Identity
-from .backends import Ask, BlockingAsk, Login
+from ..model import DisconnectReason, Identity, Traffic
+from .backends import Ask, BlockingAsk, Login, Options, Session
 
 API = (1, 0)
 
@@ -43,4 +43,53 @@ class AuthSpecs:
         """The groups that users may choose from (`auto-select-group`).
 
         Process: secmod, when a configuration is prepared. May block briefly. Optional.
+        """
+
+
+class ConfigSpecs:
+    """Back ends of the group `ocserv.config` (`session-config`); secmod."""
+
+    @hookspec(firstresult=True)
+    def ocserv_session_config(  # type: ignore[empty-body]  # a spec
+        self, session: Session
+    ) -> Awaitable[Options] | Options:
+        """What holds for this user beside what the vhost says, by the names of ocserv.conf:
+        `{"route": ["192.0.2.0/24"], "idle-timeout": "600"}`.
+
+        Process: secmod. Thread: as ocserv_authenticate. When: a cookie asks for its tunnel, also at a reconnect.
+        Several back ends are asked in the configuration's order, and an option of a later one replaces that of an
+        earlier. Names and values are read as in the file of a user; what is wrong refuses the tunnel, with a line in
+        the log. Raises Denied where the user may not have a tunnel, Unavailable where nobody knows: both refuse it.
+        """
+
+
+class AcctSpecs:
+    """Back ends of the group `ocserv.acct` (`acct`); secmod. For each session the calls come one after another; those
+    of other sessions go on meanwhile."""
+
+    @hookspec(firstresult=True)
+    def ocserv_session_open(self, session: Session) -> Awaitable[None] | None:
+        """A session gets its first tunnel; its addresses are known.
+
+        Process: secmod. Thread: as ocserv_authenticate. When: once for each session, before its client hears of the
+        tunnel; after a failure again at the next try. Raises Denied or Unavailable: the tunnel is refused.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_stats(self, session: Session, traffic: Traffic, at: float) -> Awaitable[None] | None:
+        """Interim statistics: `traffic` is the whole session's until `at` (time.time()), over all its connections.
+
+        Process: secmod. Thread: as ocserv_authenticate. When: every stats-report-time, and when a reconnect has
+        changed its addresses. One that fails is superseded by the next.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_close(
+        self, session: Session, traffic: Traffic, reason: DisconnectReason, at: float
+    ) -> Awaitable[None] | None:
+        """The session is over: its traffic in all, and when (time.time()) and why its last connection ended.
+
+        Process: secmod. Thread: as ocserv_authenticate. When: once for each session that was opened. Guaranteed: it
+        is kept on disk until the hook returns, and called again, with the same arguments, after Unavailable and after
+        a crash, for a day; so the same session may be closed twice, and the second time says the same.
         """

@@ -17,7 +17,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import BackendContext, Limits, OptionError
-from .hookspecs import API, PROJECT, AuthSpecs
+from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(AuthSpecs)
+    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs):
+        manager.add_hookspecs(specs)
     return manager
 
 
