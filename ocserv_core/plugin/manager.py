@@ -82,7 +82,7 @@ def load(
     extensions = _find(group, specs)
     contexts = [BackendContext(vhost, spec.name, acts) for spec in specs]
     return tuple(
-        _register(manager, group, spec, extensions[spec.name], context)
+        enter(manager, group, spec, extensions[spec.name], context)
         for spec, context in zip(specs, contexts, strict=True)
     )
 
@@ -159,9 +159,10 @@ def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, An
     return fail
 
 
-def _register(
+def enter(
     manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, context: BackendContext
 ) -> Plugin:
+    """Make a back end of its class, as `load` does of an entry point. ConfigError."""
     _check_api(spec, getattr(factory, "ocserv_api", None))
     try:
         implementation = factory(dict(spec.options), context)
