@@ -347,6 +347,14 @@ class SessionLeased(Message, frozen=True):
     lease: Lease
 
 
+class SessionStart(Message, frozen=True):
+    """The session has its addresses, and its client does not know of the tunnel yet: accounting may refuse it.
+    Asked where SessionReply says `accounted`. Answer: SessionStarted."""
+
+    request: int
+    sid: SessionId
+
+
 class SessionClose(Message, frozen=True):
     """[SECM_SESSION_CLOSE] A connection of the session ended. `traffic` is exact (from the shared page).
     `reason` is main's knowledge; the worker's own last word goes before UNSPECIFIED. Answer: FinalStats."""
@@ -422,6 +430,15 @@ class SessionReply(Message, frozen=True):
     started: float = 0.0
     lease: Lease = Lease()
     overlay: UserOptions | None = None
+    accounted: bool = False
+
+
+class SessionStarted(Message, frozen=True):
+    """Accounting knows of the session. Otherwise `refused` says why, and `status` is what the client is answered."""
+
+    request: int
+    refused: str = ""
+    status: int = 0
 
 
 class FinalStats(Message, frozen=True):
@@ -557,6 +574,7 @@ FromMainToSecmod = (
     | WorkerAttach
     | SessionOpen
     | SessionLeased
+    | SessionStart
     | SessionClose
     | OpenSessions
     | ListPlugins
@@ -567,6 +585,7 @@ FromSecmodToMain = (
     Configured
     | ConfigRefused
     | SessionReply
+    | SessionStarted
     | FinalStats
     | DisconnectSession
     | DisconnectWorker

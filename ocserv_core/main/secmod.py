@@ -36,6 +36,8 @@ from ..ipc.messages import (
     SessionOpen,
     SessionReply,
     SessionRow,
+    SessionStart,
+    SessionStarted,
 )
 from ..ipc.permits import close_all
 from ..model import PluginReport, SessionId
@@ -189,6 +191,10 @@ class Secmod:
         """Ask whether a cookie may open a tunnel."""
         return await self._questions.ask(build, SessionReply)
 
+    async def start_session(self, build: Callable[[int], SessionStart]) -> SessionStarted:
+        """Have the start of a session accounted."""
+        return await self._questions.ask(build, SessionStarted)
+
     async def close_session(self, build: Callable[[int], SessionClose]) -> FinalStats:
         """Account for the end of a connection."""
         return await self._questions.ask(build, FinalStats)
@@ -233,6 +239,9 @@ class Secmod:
     def _on_answer(self, message: SessionReply | FinalStats) -> None:
         self._questions.on_answer(message)
 
+    def _on_session_started(self, message: SessionStarted) -> None:
+        self._questions.on_answer(message)
+
     def _on_plugin_list(self, message: PluginList) -> None:
         self._questions.on_answer(message)
 
@@ -261,6 +270,7 @@ class Secmod:
         Configured: _on_configured,
         ConfigRefused: _on_refused,
         SessionReply: _on_answer,
+        SessionStarted: _on_session_started,
         FinalStats: _on_answer,
         PluginList: _on_plugin_list,
         SessionList: _on_list,

@@ -44,8 +44,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A back end that is loaded: its name in the configuration, and the object that implements the hooks."""
+    """A back end that is loaded: its name in the configuration, and the object that implements the hooks of its
+    entry-point group."""
 
+    group: str
     name: str
     spec: BackendSpec
     implementation: object
@@ -161,7 +163,7 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
-    return Plugin(spec.name, spec, implementation, _origin(group, spec.name, factory))
+    return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory))
 
 
 def _origin(group: str, name: str, factory: Any) -> Origin:

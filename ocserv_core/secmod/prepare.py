@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ..config.tree import ServerConfig, Vhost
+from ..config.values import BackendSpec
 from ..config.vhost import VhostOptions
 from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
@@ -34,6 +36,13 @@ class PreparedVhost:
     keys: KeyRing
     composition: Composition
     auth_timeout: float
+    configuration: tuple[Instance, ...] = ()
+    accounting: Instance | None = None
+
+    def instances(self) -> list[Instance]:
+        """Every back end that is loaded for it."""
+        accounting = () if self.accounting is None else (self.accounting,)
+        return [*self.composition.instances(), *self.configuration, *accounting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,13 @@ def prepare(generation: int, config: ServerConfig) -> Prepared:
 def _prepare_vhost(vhost: Vhost, auth_timeout: float) -> PreparedVhost:
     faults: list[ConfigError] = []
     keys = _load_keys(vhost, faults)
-    composition = _load_backends(vhost, faults)
-    if faults or composition is None:
+    backends = _load_backends(vhost, faults)
+    if faults or backends is None:
         raise ConfigErrors(faults)
+    composition, configuration, accounting = backends
     # 0 is no limit for the C server's worker; a login that nobody ends would be parked for ever.
-    return PreparedVhost(vhost.name, vhost.options, keys, composition, auth_timeout or 86400.0)
+    patience = auth_timeout or 86400.0
+    return PreparedVhost(vhost.name, vhost.options, keys, composition, patience, configuration, accounting)
 
 
 def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> KeyRing:
@@ -125,21 +136,35 @@ def _pin(vhost: Vhost) -> bytes | None:
     return None
 
 
-def _load_backends(vhost: Vhost, faults: list[ConfigError]) -> Composition | None:
-    """The primary method is the first; each `enable-auth` line is one of its own."""
+def _load_backends(
+    vhost: Vhost, faults: list[ConfigError]
+) -> tuple[Composition, tuple[Instance, ...], Instance | None] | None:
+    """The ways in, who configures sessions, and who accounts them. Of the ways in the primary one is the first; each
+    `enable-auth` line is one of its own."""
     options = vhost.options
     manager = new_manager()
-    methods = []
+
+    def instances(group: str, specs: Sequence[BackendSpec]) -> tuple[Instance, ...]:
+        return tuple(Instance(plugin, manager) for plugin in load(manager, group, specs, vhost.name))
+
     try:
-        for specs in (options.auth, *((spec,) for spec in options.enable_auth)):
-            plugins = load(manager, "ocserv.auth", specs, vhost.name)
-            instances = tuple(Instance(plugin, manager) for plugin in plugins)
-            methods.append(Method(method_name([plugin.name for plugin in plugins]), instances))
+        ways = [instances("ocserv.auth", specs) for specs in (options.auth, *((s,) for s in options.enable_auth))]
+        configuration = instances("ocserv.config", _session_config(options))
+        accounting = instances("ocserv.acct", (options.acct,) if options.acct else ())
         seal(manager)
     except ConfigError as error:
         faults.append(error)
         return None
-    return Composition(tuple(methods))
+    methods = tuple(Method(method_name([instance.name for instance in way]), way) for way in ways)
+    return Composition(methods), configuration, next(iter(accounting), None)
+
+
+def _session_config(options: VhostOptions) -> tuple[BackendSpec, ...]:
+    """`groupconfig=true` of a back end says that it also configures sessions, as ocserv.conf of the C server has it."""
+    if options.session_config:
+        return options.session_config
+    specs = (*options.auth, *options.enable_auth, *((options.acct,) if options.acct else ()))
+    return tuple(spec for spec in specs if spec.options.get("groupconfig", "").lower() in ("true", "yes"))[:1]
 
 
 def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:
