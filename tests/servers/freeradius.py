@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.interop.network import Namespace
 from tests.interop.processes import Watched
 
-SECRET = "a-secret-of-the-tests"  # noqa: S105
+SECRET = "a-secret-of-the-tests"
 BOB = 'bob Cleartext-Password := "bobs-password"\n'
 
 _CONFIG = """\

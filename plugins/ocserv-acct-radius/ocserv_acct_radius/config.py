@@ -1,5 +1,5 @@
-"""`session-config = "radius[…]"`, which `groupconfig=true` of an auth or acct line stands for: what the server said of a
-user when it accepted him, as options of ocserv.conf. It asks nobody: the attributes are in the session."""
+"""`session-config = "radius[…]"`, or `groupconfig=true` in an auth or acct line: what the server said of a user when it
+accepted him, as options of ocserv.conf. It asks nobody: the attributes are in the session."""
 
 from __future__ import annotations
 

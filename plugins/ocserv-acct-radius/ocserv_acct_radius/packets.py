@@ -90,8 +90,8 @@ def build(request: Request, number: int, secret: bytes, now: float, nas_ip: str)
     for name, value in request.attributes:
         packet.AddAttribute(name, value)
     # By number: pyrad would take octets that begin with "0x" for hexadecimal text.
-    for code, value in request.octets:
-        packet.setdefault(code, []).append(value)
+    for code, octets in request.octets:
+        packet.setdefault(code, []).append(octets)
     return Sent(packet, packet.RequestPacket())
 
 
@@ -185,7 +185,7 @@ class Reply:
 
 def _as_text(value: object) -> str:
     if isinstance(value, bytes):
-        raise ValueError("no UTF-8")  # noqa: TRY004 (octets are pyrad's way of saying so)
+        raise ValueError("no UTF-8")
     return str(value)
 
 
