@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from ..config.session import SessionConfig, effective
+import msgspec
+
+from ..config.session import SessionConfig, effective, overlaid
 from ..config.tree import ServerConfig
 from ..errors import SystemFailure
 from ..ipc.messages import (
@@ -26,6 +28,8 @@ from ..ipc.messages import (
     SessionReply,
     SessionStart,
     Terminate,
+    UpdateLimits,
+    UpdateSession,
 )
 from ..log import NOTICE
 from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
@@ -328,6 +332,22 @@ class Sessions:
         workers = self.workers.of_session(sid)
         await asyncio.gather(*(self.workers.end(worker, Terminate(reason, text)) for worker in workers))
         return bool(workers)
+
+    def update(self, message: UpdateSession) -> None:
+        """Other options hold for a session that is up."""
+        for worker in self.workers.of_session(message.sid):
+            if worker.tunnel is not None and worker.state is not ConnectionState.ENDED:
+                config = overlaid(worker.tunnel.config, message.overlay)
+                worker.tunnel = msgspec.structs.replace(worker.tunnel, config=config)
+                left = worker.tunnel.started + config.session_timeout - time.time()
+                limits = UpdateLimits(
+                    idle_timeout=config.idle_timeout,
+                    session_remaining=max(0.0, left) if config.session_timeout else None,
+                    stats_report_time=config.stats_report_time,
+                    rx_data_per_sec=config.rx_data_per_sec,
+                    tx_data_per_sec=config.tx_data_per_sec,
+                )
+                self.workers.send(worker, limits)
 
     async def _set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
         assert worker.tunnel is not None
