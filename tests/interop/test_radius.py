@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..servers.freeradius import FreeRadius, missing
-from .lab import GATEWAY4, Lab
+from .lab import GATEWAY4, Lab, Option
 from .processes import PATIENCE
 from .server import Server
 from .traffic import MEGABYTE, arrives_whole
@@ -39,7 +39,7 @@ class World:
         self.servers.append(radius)
         return radius.start()
 
-    def server(self, file: str, *, acct: bool = False, **options: str | int) -> Server:
+    def server(self, file: str, *, acct: bool = False, **options: Option) -> Server:
         """Ours, which asks the servers of that file."""
         back_end = f'"radius[config={file}{self.options}]"'
         return self.lab.start_server(auth=back_end, **({"acct": back_end} if acct else {}), **options)
