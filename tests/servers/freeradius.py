@@ -169,7 +169,7 @@ class FreeRadius:
         self.folder.mkdir(exist_ok=True)
         self.address = address
         self.secret = secret
-        self.auth_port, self.acct_port = ports or (_free_port(), _free_port())
+        self.auth_port, self.acct_port = ports or (free_port(), free_port())
         # Not a comment alone: an empty `update` section is refused.
         values = {"secret": secret, "signature": SIGNED if signed else "Filter-Id := unsigned"}
         text = _CONFIG.format(
@@ -233,7 +233,8 @@ class FreeRadius:
         return [dict(re.findall(r'^\t(\S+) = "?(.*?)"?$', block, re.MULTILINE)) for block in blocks if block.strip()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A UDP port of loopback that nobody has at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,5 +1,5 @@
-"""`acct = "radius[config=FILE, …]"`: Start, Interim-Update and Stop. The core keeps the end of a session on disk and
-calls again until it is taken, so nothing is kept here."""
+"""`acct = "radius[config=FILE, …]"`: Start, Interim-Update and Stop; CoA and Disconnect by coa.py. The core keeps the
+end of a session on disk and calls again until it is taken, so nothing is kept here."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from ocserv_core.plugin import (
 )
 
 from .client import Client
+from .coa import hear, member_of
 from .keeping import classes_of
 from .options import Settings, read_options
-from .packets import CLASS, Attributes, Request, Value, nas_address
+from .packets import CLASS, Attributes, Request, Value, nas_attributes
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +44,14 @@ class RadiusAcct:
 
     ocserv_api = (1, 0)
 
-    def __init__(self, options: Mapping[str, str], _context: BackendContext) -> None:
+    def __init__(self, options: Mapping[str, str], context: BackendContext) -> None:
         self._settings = read_options(options)
         file = self._settings.file
         if not file.acct_servers:
             raise OptionError(f"{file.path} has no acctserver")
         self._client = Client(self._settings, file.acct_servers)
         self.ocserv_limits = Limits(deadline=self._client.patience + 1.0, concurrency=512)
+        self._member = member_of(self._settings, context)
 
     @hookimpl
     async def ocserv_session_open(self, session: Session) -> None:
@@ -69,6 +71,12 @@ class RadiusAcct:
         cause = ("Acct-Terminate-Cause", CAUSES.get(reason, "Lost-Service"))
         await self._tell(session, "Stop", at, (*counters(session, traffic, at), cause))
 
+    @hookimpl
+    async def ocserv_serve(self) -> None:
+        """CoA and Disconnect, where `coa` is set."""
+        if self._member is not None:
+            await hear(self._member)
+
     async def _tell(self, session: Session, status: str, at: float, more: Attributes) -> None:
         attributes = (("Acct-Status-Type", status), *common(session, self._settings), *more)
         octets = tuple((CLASS, value) for value in classes_of(session.attributes))
@@ -82,7 +90,7 @@ def common(session: Session, settings: Settings) -> Attributes:
         ("Acct-Session-Id", session.sid),
         ("User-Name", _name(session)),
         ("NAS-Identifier", settings.nas_identifier),
-        *_nas_address(session, settings),
+        *nas_attributes(settings.file.nas_ip or session.local_ip),
         ("Service-Type", "Framed"),
         ("Framed-Protocol", "PPP"),
         *_addresses(session.lease),
@@ -94,11 +102,6 @@ def common(session: Session, settings: Settings) -> Attributes:
 def _name(session: Session) -> Value:
     name = session.attributes.get("User-Name")
     return name if isinstance(name, str) and name else session.username
-
-
-def _nas_address(session: Session, settings: Settings) -> Attributes:
-    ip = settings.file.nas_ip or session.local_ip
-    return (nas_address(ip),) if ip else ()
 
 
 def _addresses(lease: Lease) -> Attributes:

@@ -11,7 +11,7 @@ from .client import Client
 from .groups import groups_of
 from .keeping import keep
 from .options import read_options
-from .packets import CLASS, STATE, Attributes, Reply, Request
+from .packets import CLASS, STATE, Attributes, Reply, Request, nas_attributes
 from .words import flat, message
 
 _log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class RadiusAuth:
         wanted = (
             ("User-Name", self._name(login)),
             ("NAS-Identifier", self._settings.nas_identifier),
+            *nas_attributes(self._settings.file.nas_ip or login.local_ip),
             ("Calling-Station-Id", login.remote_ip),
             ("Connect-Info", login.client.user_agent),
             ("Service-Type", "Authenticate-Only"),

@@ -69,8 +69,7 @@ class Client:
 
     async def _send_until_answered(self, exchange: Exchange, wire: Wire, request: Request) -> Reply:
         def fresh(number: int) -> Sent:
-            nas_ip = self._settings.file.nas_ip or wire.own_address
-            return build(request, number, wire.server.secret, time.time(), nas_ip)
+            return build(request, number, wire.server.secret, time.time(), wire.own_address)
 
         file = self._settings.file
         try:

@@ -39,8 +39,9 @@ class RadiusConfig:
         return options_of(session.attributes, session.username)
 
 
-def options_of(attributes: Mapping[str, Attribute], user: str) -> dict[str, str | list[str]]:
-    """By the names of ocserv.conf; of several values for one option that has one, the first of TABLE counts."""
+def options_of(attributes: Mapping[str, Attribute], user: str, *, zeros: bool = False) -> dict[str, str | list[str]]:
+    """By the names of ocserv.conf; of several values for one option that has one, the first of TABLE counts. zeros:
+    say also that there is no limit (0); else the vhost's own limit stays."""
     options: dict[str, str | list[str]] = {}
     for name, translate in TABLE:
         for value in _values(attributes.get(name)):
@@ -50,7 +51,8 @@ def options_of(attributes: Mapping[str, Attribute], user: str) -> dict[str, str 
                 _log.warning("radius: %s of '%s' is left out: %s", name, user, flat(str(error)))
                 continue
             for option, text in lines:
-                _add(options, option, text)
+                if text != "0" or zeros:
+                    _add(options, option, text)
     return options
 
 
@@ -106,11 +108,10 @@ def _dns(value: str) -> Iterable[Line]:
 
 
 def _number(option: str, convert: Callable[[int], int] = int) -> Callable[[str], Iterable[Line]]:
-    """0 is no limit, for RADIUS as for the option; it is not said, so that the vhost's value stays."""
+    """0 is no limit, for RADIUS as for the option."""
 
     def translate(value: str) -> Iterable[Line]:
-        number = convert(int(value))
-        return ((option, str(number)),) if number > 0 else ()
+        return ((option, str(convert(int(value)))),)
 
     return translate
 
@@ -139,12 +140,3 @@ TABLE: tuple[tuple[str, Callable[[str], Iterable[Line]]], ...] = (
 
 LISTS = ("route", "dns")
 """Options that may have several values."""
-
-CHANGEABLE = ("Session-Timeout", "Idle-Timeout", "Acct-Interim-Interval")
-RATES = (
-    "WISPr-Bandwidth-Max-Up",
-    "WISPr-Bandwidth-Max-Down",
-    "RP-Upstream-Speed-Limit",
-    "RP-Downstream-Speed-Limit",
-)
-"""What may be changed while a session is up (CoA)."""

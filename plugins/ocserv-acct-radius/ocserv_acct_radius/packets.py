@@ -73,9 +73,9 @@ class Dropped(Exception):
     """A datagram is no reply to what was asked; the text says why."""
 
 
-def build(request: Request, number: int, secret: bytes, now: float, nas_ip: str) -> Sent:
-    """The request for one server. `number` is its identifier, nas_ip the address that names this server where the
-    request names none. ValueError where a value does not fit an attribute."""
+def build(request: Request, number: int, secret: bytes, now: float, own_ip: str) -> Sent:
+    """The request for one server. `number` is its identifier, own_ip the address that names us where the request
+    names none. ValueError where a value does not fit an attribute."""
     if request.password is not None:
         packet = AuthPacket(wire.AccessRequest, number, secret, os.urandom(16), dict=dictionary())
         # First: what stands before it in a reply could be of somebody else's making (CVE-2024-3596).
@@ -85,9 +85,8 @@ def build(request: Request, number: int, secret: bytes, now: float, nas_ip: str)
         packet = AcctPacket(wire.AccountingRequest, number, secret, dict=dictionary())
         packet["Acct-Delay-Time"] = min(max(0, int(now - request.happened)), 2**32 - 1)
     names = {name for name, _ in request.attributes}
-    if nas_ip and not names & {"NAS-IP-Address", "NAS-IPv6-Address"}:
-        packet.AddAttribute(*nas_address(nas_ip))
-    for name, value in request.attributes:
+    more = () if names & {"NAS-IP-Address", "NAS-IPv6-Address"} else nas_attributes(own_ip)
+    for name, value in (*more, *request.attributes):
         packet.AddAttribute(name, value)
     # By number: pyrad would take octets that begin with "0x" for hexadecimal text.
     for code, octets in request.octets:
@@ -95,10 +94,12 @@ def build(request: Request, number: int, secret: bytes, now: float, nas_ip: str)
     return Sent(packet, packet.RequestPacket())
 
 
-def nas_address(ip: str) -> tuple[str, str]:
-    """The attribute that says which server this is."""
+def nas_attributes(ip: str) -> Attributes:
+    """The attribute that says by an address which server this is; none for ""."""
+    if not ip:
+        return ()
     address = ipaddress.ip_address(ip.partition("%")[0])
-    return ("NAS-IP-Address" if address.version == 4 else "NAS-IPv6-Address", str(address))
+    return (("NAS-IP-Address" if address.version == 4 else "NAS-IPv6-Address", str(address)),)
 
 
 def check(sent: Sent, octets: bytes, *, signed: bool) -> Reply:

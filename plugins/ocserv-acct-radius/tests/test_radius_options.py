@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ocserv_acct_radius import RadiusAcct, RadiusAuth, RadiusConfig
+from ocserv_acct_radius.acct import RadiusAcct
+from ocserv_acct_radius.auth import RadiusAuth
+from ocserv_acct_radius.config import RadiusConfig
 from ocserv_acct_radius.options import CoaOptions, read_options
 from radius_world import CONTEXT, client_file
 
