@@ -227,3 +227,64 @@ def test_an_end_while_the_server_is_dead_is_accounted_when_it_is_back(world: Wor
     radius.start()
     stop = await_record(radius, "Stop")
     assert int(stop["Acct-Delay-Time"]) > 0
+
+
+# ---- CoA and Disconnect -------------------------------------------------------------------------------------------
+
+COA = ",coa=127.0.0.1:3799,coa-client=127.0.0.1"
+
+
+def radclient(world: World, kind: str, text: str) -> str:
+    """What it heard."""
+    secret = world.servers[0].secret
+    return world.lab.namespace.run("radclient", "-x", "127.0.0.1:3799", kind, secret, stdin=text).stdout
+
+
+def test_a_disconnect_request_ends_the_session(world: World) -> None:
+    radius = world.freeradius()
+    world.options = COA
+    server = world.server(radius.radiusclient(), acct=True)
+    server.log.wait_for("CoA and Disconnect are heard on 127.0.0.1 port 3799")
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    sid = await_record(radius, "Start")["Acct-Session-Id"]
+    assert "Session-Context-Not-Found" in radclient(world, "disconnect", "User-Name=zoe")
+    assert "Received Disconnect-ACK" in radclient(world, "disconnect", f"Acct-Session-Id={sid}")
+    assert client.wait() != 0
+    assert server.await_disconnected("bob") == "server disconnected"
+    assert await_record(radius, "Stop")["Acct-Terminate-Cause"] == "Admin-Reset"
+
+
+def test_a_coa_request_changes_the_session_s_time(world: World) -> None:
+    radius = world.freeradius()
+    world.options = COA
+    server = world.server(radius.radiusclient(), acct=True)
+    server.log.wait_for("CoA and Disconnect are heard")
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    text = f"User-Name=bob,Framed-IP-Address={client.address4},Session-Timeout=1"
+    assert "Received CoA-ACK" in radclient(world, "coa", text)
+    assert server.await_disconnected("bob") == "session timeout"
+    assert await_record(radius, "Stop")["Acct-Terminate-Cause"] == "Session-Timeout"
+
+
+def test_after_a_reload_requests_are_heard_as_before(world: World) -> None:
+    radius = world.freeradius()
+    world.options = COA
+    server = world.server(radius.radiusclient(), acct=True)
+    server.log.wait_for("CoA and Disconnect are heard")
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    assert server.occtl("reload").returncode == 0
+    server.log.wait_for("CoA and Disconnect are heard", times=2)
+    assert "Received Disconnect-ACK" in radclient(world, "disconnect", "User-Name=bob")
+    assert client.wait() != 0
+
+
+def test_when_secmod_dies_requests_are_heard_again(world: World) -> None:
+    radius = world.freeradius()
+    world.options = COA
+    server = world.server(radius.radiusclient(), acct=True)
+    server.log.wait_for("CoA and Disconnect are heard")
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("CoA and Disconnect are heard", times=2)
+    assert "Received Disconnect-ACK" in radclient(world, "disconnect", "User-Name=bob")
+    assert client.wait() != 0
