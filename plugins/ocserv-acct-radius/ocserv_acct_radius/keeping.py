@@ -40,10 +40,11 @@ Kept = dict[str, str | int | list[str]]
 def keep(reply: Reply, sent_name: str) -> Kept:
     """`sent_name` is the User-Name of the request, by which accounting shall name the user where the server does not
     want another. Class is a list of hexadecimal texts."""
+    there = reply.names()
     kept: Kept = {"User-Name": sent_name}
-    kept.update({name: texts[-1] for name in TEXTS if (texts := reply.texts(name))})
-    kept.update({name: texts for name in LISTS if (texts := reply.texts(name))})
-    kept.update({name: numbers[-1] for name in NUMBERS if (numbers := reply.numbers(name))})
+    kept.update({name: texts[-1] for name in TEXTS if name in there and (texts := reply.texts(name))})
+    kept.update({name: texts for name in LISTS if name in there and (texts := reply.texts(name))})
+    kept.update({name: numbers[-1] for name in NUMBERS if name in there and (numbers := reply.numbers(name))})
     classes = [octets.hex() for octets in reply.octets(CLASS)]
     return {**kept, "Class": classes} if classes else kept
 

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from pyrad import packet as wire
 from pyrad.dictionary import Dictionary
-from pyrad.packet import AcctPacket, AuthPacket, Packet, PacketError
-from pyrad.tools import DecodeAttr
+from pyrad.packet import Packet, PacketError
+from pyrad.tools import DecodeAttr, EncodeAttr
 
 from .words import flat
 
@@ -27,7 +27,10 @@ T = TypeVar("T")
 Value = str | int
 Attributes = tuple[tuple[str, Value], ...]
 
-STATE, CLASS, PROXY_STATE, MESSAGE_AUTHENTICATOR = 24, 25, 33, 80
+USER_PASSWORD, STATE, CLASS, PROXY_STATE, MESSAGE_AUTHENTICATOR = 2, 24, 25, 33, 80
+
+MAX_PASSWORD = 128
+"""Bytes: RFC 2865 5.2."""
 
 _EXPECTED = {
     wire.AccessRequest: (wire.AccessAccept, wire.AccessReject, wire.AccessChallenge),
@@ -65,8 +68,13 @@ class Request:
 class Sent:
     """A request as it was sent once: what its reply is checked by."""
 
-    packet: Packet = field(repr=False)
     octets: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+
+    @property
+    def authenticator(self) -> bytes:
+        """By which its reply is signed."""
+        return self.octets[4:20]
 
 
 class Dropped(Exception):
@@ -76,24 +84,71 @@ class Dropped(Exception):
 def build(request: Request, number: int, secret: bytes, now: float, own_ip: str) -> Sent:
     """The request for one server. `number` is its identifier, own_ip the address that names us where the request
     names none. ValueError where a value does not fit an attribute."""
-    if request.password is not None:
-        packet = AuthPacket(wire.AccessRequest, number, secret, os.urandom(16), dict=dictionary())
-        # First: what stands before it in a reply could be of somebody else's making (CVE-2024-3596).
-        packet.add_message_authenticator()
-        packet["User-Password"] = packet.PwCrypt(request.password.encode(errors="surrogateescape"))
-    else:
-        packet = AcctPacket(wire.AccountingRequest, number, secret, dict=dictionary())
-        packet["Acct-Delay-Time"] = min(max(0, int(now - request.happened)), 2**32 - 1)
     names = {name for name, _ in request.attributes}
     more = () if names & {"NAS-IP-Address", "NAS-IPv6-Address"} else nas_attributes(own_ip)
-    for name, value in (*more, *request.attributes):
-        packet.AddAttribute(name, value)
-    # By number: pyrad would take octets that begin with "0x" for hexadecimal text.
-    for code, octets in request.octets:
-        packet.setdefault(code, []).append(octets)
-    return Sent(packet, packet.RequestPacket())
+    attributes = b"".join(_encoded(name, value) for name, value in (*more, *request.attributes))
+    attributes += b"".join(_attribute(code, octets) for code, octets in request.octets)
+    if request.password is None:
+        delay = min(max(0, int(now - request.happened)), 2**32 - 1)
+        return Sent(
+            _signed(wire.AccountingRequest, number, _encoded("Acct-Delay-Time", delay) + attributes, secret), secret
+        )
+    authenticator = os.urandom(16)
+    password = _attribute(USER_PASSWORD, _hidden(_octets(request.password), authenticator, secret))
+    return Sent(_authenticated(number, authenticator, password + attributes, secret), secret)
 
 
+def _signed(code: int, number: int, attributes: bytes, secret: bytes) -> bytes:
+    """RFC 2866 3: the authenticator is a digest of all the rest."""
+    head = struct.pack("!BBH", code, number, 20 + len(attributes))
+    return head + hashlib.md5(head + bytes(16) + attributes + secret).digest() + attributes  # noqa: S324
+
+
+def _authenticated(number: int, authenticator: bytes, attributes: bytes, secret: bytes) -> bytes:
+    """An Access-Request. The Message-Authenticator comes first: what stands before it could be of somebody else's
+    making (CVE-2024-3596)."""
+    head = struct.pack("!BBH", wire.AccessRequest, number, 38 + len(attributes)) + authenticator
+    unsigned = _attribute(MESSAGE_AUTHENTICATOR, bytes(16))
+    return head + unsigned[:2] + hmac.digest(secret, head + unsigned + attributes, "md5") + attributes
+
+
+def _octets(password: str) -> bytes:
+    try:
+        return password.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        # Its own text would show a part of the password.
+        raise ValueError("the password is no text") from None
+
+
+def _hidden(password: bytes, authenticator: bytes, secret: bytes) -> bytes:
+    """RFC 2865 5.2: blocks of 16 octets under a stream of digests."""
+    if len(password) > MAX_PASSWORD:
+        raise ValueError(f"a password of {len(password)} bytes is longer than RADIUS can carry ({MAX_PASSWORD})")
+    padded = password.ljust(max(16, -(-len(password) // 16) * 16), b"\0")
+    hidden, last = b"", authenticator
+    for start in range(0, len(padded), 16):
+        mask = hashlib.md5(secret + last).digest()  # noqa: S324
+        last = bytes(a ^ b for a, b in zip(padded[start : start + 16], mask, strict=True))
+        hidden += last
+    return hidden
+
+
+@functools.lru_cache(maxsize=4096)
+def _encoded(name: str, value: Value) -> bytes:
+    attribute = dictionary()[name]
+    known = attribute.values.HasForward(value)
+    return _attribute(
+        attribute.code, attribute.values.GetForward(value) if known else EncodeAttr(attribute.type, value)
+    )
+
+
+def _attribute(code: int, octets: bytes) -> bytes:
+    if len(octets) > 253:
+        raise ValueError(f"a value of {len(octets)} bytes is longer than an attribute can be (253)")
+    return bytes((code, len(octets) + 2)) + octets
+
+
+@functools.lru_cache(maxsize=256)
 def nas_attributes(ip: str) -> Attributes:
     """The attribute that says by an address which server this is; none for ""."""
     if not ip:
@@ -109,20 +164,20 @@ def check(sent: Sent, octets: bytes, *, signed: bool) -> Reply:
     if not 20 <= length <= min(len(octets), 4096):
         raise Dropped("it is no RADIUS packet")
     octets = octets[:length]
-    digest = hashlib.md5(octets[:4] + sent.packet.authenticator + octets[20:] + sent.packet.secret).digest()  # noqa: S324
+    digest = hashlib.md5(octets[:4] + sent.authenticator + octets[20:] + sent.secret).digest()  # noqa: S324
     if not hmac.compare_digest(digest, octets[4:20]):
         raise Dropped("its authenticator is wrong: another secret, or not an answer to this request")
-    if octets[0] not in _EXPECTED[sent.packet.code]:
+    if octets[0] not in _EXPECTED[sent.octets[0]]:
         raise Dropped(f"it has the code {octets[0]}, which is no answer to this request")
-    reply = decode(octets, sent.packet.secret)
-    if sent.packet.code == wire.AccessRequest:
-        _check_access(sent.packet, reply, signed=signed)
+    reply = decode(octets, sent.secret)
+    if sent.octets[0] == wire.AccessRequest:
+        _check_access(sent, reply, signed=signed)
     return Reply(reply)
 
 
-def _check_access(request: Packet, reply: Packet, *, signed: bool) -> None:
+def _check_access(sent: Sent, reply: Packet, *, signed: bool) -> None:
     if dict.__contains__(reply, MESSAGE_AUTHENTICATOR):
-        if not reply.verify_message_authenticator(original_authenticator=request.authenticator):
+        if not reply.verify_message_authenticator(original_authenticator=sent.authenticator):
             raise Dropped("its Message-Authenticator is wrong")
     elif signed:
         raise Dropped(
@@ -159,6 +214,10 @@ class Reply:
         """Access-Challenge."""
         return bool(self._packet.code == wire.AccessChallenge)
 
+    def names(self) -> set[str]:
+        """The attributes that it has and that our dictionary knows."""
+        return {name for name in self._packet.keys() if isinstance(name, str)}  # noqa: SIM118 (by their names)
+
     def texts(self, name: str) -> list[str]:
         """As text: strings, addresses, and prefixes in their usual form. A string that is no UTF-8 is left out."""
         return self._read(name, _as_text)
@@ -172,16 +231,23 @@ class Reply:
         return list(dict.get(self._packet, code, []))
 
     def _read(self, name: str, fit: Callable[[object], T]) -> list[T]:
-        attribute = dictionary()[name]
-        vendor = dictionary().vendors.GetForward(attribute.vendor) if attribute.vendor else 0
+        key, kind = _key(name)
         found = []
-        for raw in dict.get(self._packet, (vendor, attribute.code) if vendor else attribute.code, []):
+        for raw in dict.get(self._packet, key, ()):
             try:
-                found.append(fit(DecodeAttr(attribute.type, raw)))
+                found.append(fit(DecodeAttr(kind, raw)))
             except (ValueError, TypeError, struct.error) as error:
                 said = "radius: %s of the server is malformed and left out: 0x%s (%s)"
                 _log.warning(said, name, bytes(raw[:40]).hex(), flat(str(error)))
         return found
+
+
+@functools.cache
+def _key(name: str) -> tuple[int | tuple[int, int], str]:
+    """Under which an attribute lies in a packet, and its type."""
+    attribute = dictionary()[name]
+    vendor = dictionary().vendors.GetForward(attribute.vendor) if attribute.vendor else 0
+    return ((vendor, attribute.code) if vendor else attribute.code), attribute.type
 
 
 def _as_text(value: object) -> str:

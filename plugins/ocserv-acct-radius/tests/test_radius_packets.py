@@ -48,6 +48,18 @@ def test_a_password_is_hidden_as_rfc_2865_says() -> None:
     assert bytes(a ^ b for a, b in zip(hidden, mask, strict=True)) == b"bobs-password\0\0\0"
 
 
+@given(st.text(st.characters(codec="utf-8"), max_size=32))
+def test_any_password_is_hidden_in_blocks_and_found_again(password: str) -> None:
+    sent = built(Request((), password=password))
+    hidden, last, found = dict(attributes_of(sent.octets))[2], sent.octets[4:20], b""
+    for start in range(0, len(hidden), 16):
+        block = hidden[start : start + 16]
+        found += bytes(a ^ b for a, b in zip(block, hashlib.md5(KEY + last).digest(), strict=True))
+        last = block
+    assert found.rstrip(b"\0") == password.encode().rstrip(b"\0")
+    assert len(hidden) % 16 == 0
+
+
 def test_no_two_requests_have_the_same_authenticator() -> None:
     assert len({built().octets[4:20] for _ in range(50)}) == 50
 
@@ -83,6 +95,17 @@ def test_a_password_that_is_too_long_is_an_error_without_it() -> None:
     with pytest.raises(ValueError, match="128") as refused:
         built(Request((), password="secret" * 30))
     assert "secret" not in str(refused.value)
+
+
+def test_a_password_that_is_no_text_is_an_error_without_it() -> None:
+    with pytest.raises(ValueError, match="the password is no text"):
+        built(Request((), password="half a \ud800 character"))
+
+
+def test_a_password_of_other_octets_is_sent_as_it_came() -> None:
+    sent = built(Request((), password="\udcff"))
+    mask = hashlib.md5(KEY + sent.octets[4:20]).digest()
+    assert dict(attributes_of(sent.octets))[2][0] ^ mask[0] == 0xFF
 
 
 def test_no_repr_shows_password_or_secret() -> None:
