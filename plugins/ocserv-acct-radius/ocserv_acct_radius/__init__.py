@@ -4,8 +4,9 @@
     radcli.py        the configuration file of the RADIUS client, as the C server has it
     secrets_file.py  whose secret is which: the file `servers`
     words.py         text of strangers, made fit for a prompt and for the log
-    packets.py       requests to bytes, replies checked, attributes read
-    dictionary       names, numbers and types of attributes
+    numbers.py       names and numbers of attributes, of the file `dictionary`
+    requests.py      requests to bytes
+    replies.py       replies checked, attributes read
     deadtime.py      which servers are asked, and in which order
     sockets.py       a pool of sockets to one server: 256 requests on each
     client.py        a request, until a server has answered it: again, and at the next server

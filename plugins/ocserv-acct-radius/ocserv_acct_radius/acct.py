@@ -21,8 +21,9 @@ from ocserv_core.plugin import (
 from .client import Client
 from .coa import hear, member_of
 from .keeping import classes_of
+from .numbers import CLASS
 from .options import Settings, read_options
-from .packets import CLASS, Attributes, Request, Value, nas_attributes
+from .requests import Attributes, Request, Value, nas_attributes
 
 _log = logging.getLogger(__name__)
 

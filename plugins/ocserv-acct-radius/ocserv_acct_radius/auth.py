@@ -10,8 +10,10 @@ from ocserv_core.plugin import Ask, BackendContext, Denied, Identity, Limits, Lo
 from .client import Client
 from .groups import groups_of
 from .keeping import keep
+from .numbers import CLASS, STATE
 from .options import read_options
-from .packets import CLASS, STATE, Attributes, Reply, Request, nas_attributes
+from .replies import Reply
+from .requests import Attributes, Request, nas_attributes
 from .words import flat, message
 
 _log = logging.getLogger(__name__)

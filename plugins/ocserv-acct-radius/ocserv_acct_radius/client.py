@@ -11,8 +11,9 @@ from ocserv_core.plugin import Unavailable
 
 from .deadtime import Order
 from .options import Settings
-from .packets import Reply, Request, Sent, build
 from .radcli import Server
+from .replies import Reply
+from .requests import Request, Sent, build
 from .sockets import Exchange, Full, Pool, Wire
 
 _log = logging.getLogger(__name__)

@@ -23,7 +23,8 @@ from pyrad.packet import Packet
 
 from . import coa_packets
 from .coa_words import MAX_MESSAGE, Answered, Asked, ErrorCause, Setup, ToChild, Told
-from .packets import Dropped, dictionary
+from .numbers import dictionary
+from .replies import Dropped
 
 _log = logging.getLogger(__name__)
 

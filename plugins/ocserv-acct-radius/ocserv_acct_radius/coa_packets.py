@@ -13,7 +13,8 @@ from pyrad import packet as wire
 from pyrad.packet import CoAPacket, Packet
 
 from .coa_words import Asked, ErrorCause
-from .packets import MESSAGE_AUTHENTICATOR, Dropped, Reply, decode, dictionary
+from .numbers import MESSAGE_AUTHENTICATOR, dictionary
+from .replies import Dropped, Reply, decode
 
 NAMES = ("Acct-Session-Id", "User-Name", "Framed-IP-Address", "Framed-IPv6-Address", "Calling-Station-Id")
 """By which of these a session may be meant; all that are there must fit."""

@@ -3,7 +3,8 @@ session store keeps it, so that accounting and configuration know it after a res
 
 from __future__ import annotations
 
-from .packets import CLASS, Reply
+from .numbers import CLASS
+from .replies import Reply
 
 TEXTS = (
     "Framed-IP-Address",

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from .packets import Dropped, Reply, Sent, check
 from .radcli import Server
+from .replies import Dropped, Reply, check
+from .requests import Sent
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ocserv_acct_radius.client import Client
 from ocserv_acct_radius.options import read_options
-from ocserv_acct_radius.packets import Request
+from ocserv_acct_radius.requests import Request
 from radius_world import ACCEPT, ACCT_RESPONSE, Hostile, answer, client_file, hostile
 
 from ocserv_core.plugin import Unavailable

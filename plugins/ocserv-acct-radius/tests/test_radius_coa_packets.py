@@ -16,7 +16,7 @@ from ocserv_acct_radius.coa_packets import (
     verify,
 )
 from ocserv_acct_radius.coa_words import ErrorCause
-from ocserv_acct_radius.packets import Dropped
+from ocserv_acct_radius.replies import Dropped
 from pyrad.packet import AcctPacket, CoAPacket, CoARequest, DisconnectRequest
 from radius_world import KEY, attribute
 

@@ -8,7 +8,8 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ocserv_acct_radius.packets import Dropped, Reply, Request, Sent, build, check
+from ocserv_acct_radius.replies import Dropped, Reply, check
+from ocserv_acct_radius.requests import Request, Sent, build
 from radius_world import ACCEPT, ACCT_RESPONSE, CHALLENGE, KEY, answer, attribute
 
 ACCESS = Request((("User-Name", "bob"),), password="bobs-password")
