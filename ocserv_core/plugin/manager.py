@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     ("ocserv.auth", "ldap"): "ocserv-auth-ldap",
     ("ocserv.auth", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "radius"): "ocserv-acct-radius",
+    ("ocserv.config", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "pam"): "ocserv-auth-pam",
 }
 """Our own distributions: for these alone an error names the command that installs them."""

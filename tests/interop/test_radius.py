@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -206,6 +207,31 @@ def test_a_session_is_accounted_from_start_to_stop(world: World) -> None:
     assert MEGABYTE < int(stop["Acct-Input-Octets"]) < 2 * MEGABYTE
     assert int(interim["Acct-Input-Octets"]) <= int(stop["Acct-Input-Octets"])
     server.await_disconnected("bob")
+
+
+def test_the_server_says_how_often_it_wants_to_hear(world: World) -> None:
+    radius = world.freeradius("Acct-Interim-Interval := 1")
+    world.options = ",groupconfig=true"
+    world.server(radius.radiusclient(), acct=True)
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    assert int(await_record(radius, "Interim-Update", 2)["Acct-Session-Time"]) > 0
+    assert client.running
+
+
+def test_a_reconnect_is_the_same_session(world: World) -> None:
+    radius = world.freeradius()
+    world.server(radius.radiusclient(), acct=True)
+    client = world.lab.openconnect("--user", "bob", stdin=f"{PASSWORD}\n").await_connected()
+    assert arrives_whole(client.host, world.lab.namespace, GATEWAY4, MEGABYTE)
+    client.host.take_address(77)
+    client.send_signal(signal.SIGUSR2)
+    client.await_reconnected()
+    assert arrives_whole(client.host, world.lab.namespace, GATEWAY4, MEGABYTE)
+    client.disconnect()
+    stop = await_record(radius, "Stop")
+    assert int(stop["Acct-Input-Octets"]) > 2 * MEGABYTE
+    assert [record["Acct-Status-Type"] for record in radius.records].count("Start") == 1
+    assert {record["Acct-Session-Id"] for record in radius.records} == {stop["Acct-Session-Id"]}
 
 
 def test_without_a_start_there_is_no_tunnel(world: World) -> None:

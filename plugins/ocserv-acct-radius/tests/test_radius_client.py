@@ -63,7 +63,7 @@ def test_an_accounting_request_that_is_lost_is_made_anew(tmp_path: Path) -> None
             assert first[1] != second[1]
             assert first[4:20] != second[4:20]
             delays = [int.from_bytes(octets[22:26], "big") for octets in server.heard]
-            assert 10 <= delays[0] < delays[1] <= 13
+            assert 10 <= delays[0] < delays[1] < 30
 
     on_loop(dialogue())
 
