@@ -59,8 +59,10 @@ class Exchange:
         try:
             self.answer.set_result(check(sent, octets, signed=self._signed))
         except Dropped as why:
+            # Once for a request: who can send in the server's name shall not fill the log.
+            if str(why) != self.dropped:
+                _log.warning("radius: reply of %s dropped: %s", self._wire.server, why)
             self.dropped = str(why)
-            _log.warning("radius: reply of %s dropped: %s", self._wire.server, why)
 
     def on_refusal(self, error: OSError) -> None:
         """The kernel knows that nobody is there."""

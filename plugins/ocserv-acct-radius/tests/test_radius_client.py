@@ -145,6 +145,18 @@ def test_a_reply_that_is_not_the_servers_is_dropped_and_told(
     on_loop(dialogue())
 
 
+def test_replies_that_are_dropped_for_one_reason_are_told_once_a_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def dialogue() -> None:
+        async with hostile(lambda request: [answer(request, ACCEPT, secret=b"x")] * 50) as server:
+            with pytest.raises(Unavailable):
+                await client(tmp_path, server.port, radius_retries=0).ask(ACCESS)
+            assert caplog.text.count("radius: reply of") == 1
+
+    on_loop(dialogue())
+
+
 def test_the_right_reply_counts_though_a_wrong_one_came_first(tmp_path: Path) -> None:
     async def dialogue() -> None:
         async with hostile(lambda request: [answer(request, ACCEPT, secret=b"x"), answer(request, ACCEPT)]) as server:
