@@ -72,8 +72,7 @@ def test_the_right_password(server: FreeRadius) -> None:
     assert user.asked == [PASSWORD]
 
 
-@needs
-def test_the_server_hears_who_asks(server: FreeRadius, tmp_path: Path) -> None:
+def test_the_server_hears_who_asks(tmp_path: Path) -> None:
     heard: list[bytes] = []
 
     def listen(request: bytes) -> Sequence[bytes]:
@@ -84,9 +83,11 @@ def test_the_server_hears_who_asks(server: FreeRadius, tmp_path: Path) -> None:
         async with hostile(listen) as listener:
             backend = auth(client_file(tmp_path, listener.port), nas_identifier="vpn.example")
             await backend.ocserv_authenticate(login(), User("x").ask)
+            await backend.ocserv_authenticate(login(local_ip="192.0.2.1"), User("x").ask)
 
     on_loop(dialogue())
-    for value in (b"bob", b"vpn.example", b"192.0.2.7", b"Tester 1.0", bytes((127, 0, 0, 1))):
+    assert attribute(4, bytes((192, 0, 2, 1))) in heard[1]
+    for value in (b"bob", b"vpn.example", b"192.0.2.7", b"Tester 1.0", attribute(4, bytes((127, 0, 0, 1)))):
         assert value in heard[0]
     assert attribute(6, (8).to_bytes(4, "big")) + attribute(61, bytes(4)) in heard[0]
 
