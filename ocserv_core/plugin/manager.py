@@ -17,7 +17,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs
+from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs, ServeSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     ("ocserv.auth", "ldap"): "ocserv-auth-ldap",
     ("ocserv.auth", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "radius"): "ocserv-acct-radius",
+    ("ocserv.config", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "pam"): "ocserv-auth-pam",
 }
 """Our own distributions: for these alone an error names the command that installs them."""
@@ -62,7 +63,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs):
+    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs):
         manager.add_hookspecs(specs)
     return manager
 
