@@ -108,3 +108,7 @@ class AcctSpecs:
         is kept on disk until the hook returns, and called again, with the same arguments, after Unavailable and after
         a crash, for a day; so the same session may be closed twice, and the second time says the same.
         """
+
+
+SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs)
+"""All of them, in the order of the reference."""

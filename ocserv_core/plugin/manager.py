@@ -17,7 +17,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs, ServeSpecs
+from .hookspecs import API, PROJECT, SPECS
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs):
+    for specs in SPECS:
         manager.add_hookspecs(specs)
     return manager
 
