@@ -6,8 +6,10 @@ The suffix is dc=example,dc=test; people and groups are below. `add` takes more 
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +21,7 @@ SUFFIX = "dc=example,dc=test"
 PEOPLE = f"ou=people,{SUFFIX}"
 GROUPS = f"ou=groups,{SUFFIX}"
 ADMIN = f"cn=admin,{SUFFIX}"
-ADMIN_PASSWORD = "the-administrator-of-the-tests"  # noqa: S105
+ADMIN_PASSWORD = "the-administrator-of-the-tests"
 
 _CONFIG = """\
 include /etc/ldap/schema/core.schema
@@ -93,23 +95,32 @@ def free_port() -> int:
         return port
 
 
+def person_dn(name: str) -> str:
+    """Of somebody below PEOPLE."""
+    return f"uid={_in_dn(name)},{PEOPLE}"
+
+
+def group_dn(name: str) -> str:
+    """Of a group below GROUPS."""
+    return f"cn={_in_dn(name)},{GROUPS}"
+
+
+def _in_dn(value: str) -> str:
+    return re.sub(r'[\\,+"<>;=#]', lambda match: f"\\{ord(match[0]):02x}", value)
+
+
 def person(name: str, password: str | None = None, **attributes: str) -> str:
     """LDIF of somebody below PEOPLE."""
-    lines = [f"dn: uid={name},{PEOPLE}", "objectClass: inetOrgPerson", f"uid: {name}", f"cn: {name}", "sn: x"]
+    lines = [f"dn: {person_dn(name)}", "objectClass: inetOrgPerson", f"uid: {name}", f"cn: {name}", "sn: x"]
     lines += [] if password is None else [f"userPassword: {password}"]
     return "\n".join([*lines, *(f"{key}: {value}" for key, value in attributes.items())]) + "\n\n"
 
 
 def group(name: str, *members: str) -> str:
     """LDIF of a group below GROUPS; members are DNs, or names of people."""
-    dns = [member if "=" in member else f"uid={member},{PEOPLE}" for member in members]
-    lines = [f"dn: cn={name},{GROUPS}", "objectClass: groupOfNames", f"cn: {name}"]
+    dns = [member if "=" in member else person_dn(member) for member in members]
+    lines = [f"dn: {group_dn(name)}", "objectClass: groupOfNames", f"cn: {name}"]
     return "\n".join([*lines, *(f"member: {dn}" for dn in dns)]) + "\n\n"
-
-
-def group_dn(name: str) -> str:
-    """Of a group below GROUPS."""
-    return f"cn={name},{GROUPS}"
 
 
 class Slapd:
@@ -128,6 +139,7 @@ class Slapd:
     ) -> None:
         self._folder = folder
         self._namespace = namespace
+        self._settled = 0
         (folder / "db").mkdir(parents=True)
         self.certificate = make_server_certificate(folder, names)
         values: Mapping[str, object] = {"folder": folder, "suffix": SUFFIX, "admin": ADMIN, "password": ADMIN_PASSWORD}
@@ -160,9 +172,17 @@ class Slapd:
         self.pid = self._process.pid
         try:
             self.log.wait_for("slapd starting")
+            self._await_listening()
         except AssertionError:
             self.stop()
             raise
+
+    def _await_listening(self) -> None:
+        # It says that it starts before it listens, and nothing then. Each try is a process, which is pause enough.
+        deadline = time.monotonic() + PATIENCE
+        argv = self._inside(["ldapwhoami", "-x", "-H", self.uri])
+        while subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=False).returncode != 0:
+            assert time.monotonic() < deadline, f"slapd does not listen:\n{self.log.tail()}"
 
     def stop(self) -> None:
         """At once. May be called again."""
@@ -171,6 +191,14 @@ class Slapd:
     def add(self, ldif: str) -> None:
         """More entries, as the administrator."""
         self._run(["ldapadd", "-x", "-H", self.uri, "-D", ADMIN, "-w", ADMIN_PASSWORD], ldif)
+
+    def settle(self) -> None:
+        """Until the log has all that was asked until now: for a test of what is not in it."""
+        self._settled += 1
+        marker = f"cn=settle-{self._settled}"
+        argv = ["ldapsearch", "-x", "-H", self.uri, "-b", marker, "-s", "base"]
+        subprocess.run(self._inside(argv), capture_output=True, timeout=PATIENCE, check=False)
+        self.log.wait_for(f'SRCH base="{marker}"')
 
     def _run(self, argv: Sequence[str], stdin: str) -> None:
         done = subprocess.run(

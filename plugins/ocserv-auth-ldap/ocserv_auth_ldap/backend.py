@@ -53,7 +53,8 @@ class LdapAuth:
         self._directory = Directory(self._settings, _context_of(self._settings))
         _warn(self._settings)
         # Who does not answer now is told, and holds up nothing: neither the start nor a reload.
-        threading.Thread(target=self._probe, name=f"{context.name}-probe", daemon=True).start()
+        self.probing = threading.Thread(target=self._probe, name=f"{context.name}-probe", daemon=True)
+        self.probing.start()
 
     def _probe(self) -> None:
         self._directory.probe(Deadline(PATIENCE))
