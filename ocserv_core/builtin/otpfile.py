@@ -64,7 +64,7 @@ class OtpFile:
         if not tokens:
             check(_NOBODY, code, now)
             return "no one-time password is configured for this user"
-        used = any(token.last_code == code for _number, token in tokens)
+        used = any(token.last_code and token.last_code == code for _number, token in tokens)
         return "a one-time password that was used" if used else "wrong one-time password"
 
     def _tokens(self, content: bytes) -> Iterator[tuple[int, Token]]:
@@ -99,6 +99,9 @@ class OtpFile:
             try:
                 yield path
             finally:
+                # While it is held. One that stays would hold liboath off, which makes it and takes it for a lock.
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{path}.lock")
                 os.close(fd)
         finally:
             ours.release()
@@ -110,7 +113,7 @@ class OtpFile:
                 fcntl.lockf(fd, fcntl.LOCK_EX)
                 if _is_at(fd, lock):
                     return fd
-                # liboath removes it when it is done with it: this lock holds nobody off.
+                # Who had it before has removed it: this lock holds nobody off.
                 os.close(fd)
         except OSError as error:
             raise self._cannot_write(error) from error
