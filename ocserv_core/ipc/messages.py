@@ -287,6 +287,17 @@ class SecmodAttach(Message, frozen=True):
     """secmod was restarted. fds: the worker's new channel to it."""
 
 
+class UpdateLimits(Message, frozen=True):
+    """These hold for the session from now on. Times in seconds, rates in bytes a second, 0 for none; the remaining
+    time of the session is None where it has no end."""
+
+    idle_timeout: int
+    session_remaining: float | None
+    stats_report_time: int
+    rx_data_per_sec: int
+    tx_data_per_sec: int
+
+
 class Terminate(Message, frozen=True):
     """End the connection: BYE to the client with `reason` and `text`, then exit. In `reconnect` mode no BYE is
     sent, so that the client comes back with its cookie."""
@@ -459,6 +470,13 @@ class DisconnectSession(Message, frozen=True):
     text: str = ""
 
 
+class UpdateSession(Message, frozen=True):
+    """Other options hold for this session from now on (CoA, a quota), of those that can change while it is up."""
+
+    sid: SessionId
+    overlay: UserOptions
+
+
 class DisconnectWorker(Message, frozen=True):
     """This worker broke its permits and is cut off by secmod: kill it, whatever it carries."""
 
@@ -566,7 +584,9 @@ FromWorkerToMain = (
     | ResumeDelete
     | LogLine
 )
-FromMainToWorker = AuthCookieReply | AuthCookieRefused | UdpSocket | ResumeReply | SecmodAttach | Terminate
+FromMainToWorker = (
+    AuthCookieReply | AuthCookieRefused | UdpSocket | ResumeReply | SecmodAttach | UpdateLimits | Terminate
+)
 FromMainToSecmod = (
     Configure
     | Commit
@@ -588,6 +608,7 @@ FromSecmodToMain = (
     | SessionStarted
     | FinalStats
     | DisconnectSession
+    | UpdateSession
     | DisconnectWorker
     | SecmodStats
     | PluginList

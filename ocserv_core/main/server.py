@@ -18,7 +18,7 @@ from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
-from ..ipc.messages import DisconnectSession, Terminate
+from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
@@ -40,6 +40,7 @@ from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
+from .scripts import Scripts
 from .searcher import Searcher
 from .secmod import Secmod
 from .sessions import Sessions
@@ -95,6 +96,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         open_sessions=list,
         on_fresh=lambda: None,
         on_disconnect=lambda _message: None,
+        on_update=lambda _message: None,
         on_cut_off=lambda _worker: None,
         on_death=lambda _error: None,
     )
@@ -133,6 +135,7 @@ class Server:
             open_sessions=self._open_sessions,
             on_fresh=self._attach_workers,
             on_disconnect=self._on_disconnect_session,
+            on_update=self._on_update_session,
             on_cut_off=self._on_cut_off,
             on_death=self._on_secmod_death,
         )
@@ -193,7 +196,8 @@ class Server:
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
         self._status = Status(self._config, self._secmod, resumption)
         associations = Associations()
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations)
+        scripts = Scripts(lambda: self._config().server)
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
         searcher = Searcher(associations, lambda: self._workers)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
@@ -233,7 +237,7 @@ class Server:
     def _catch_signals(self) -> None:
         """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
         loop = asyncio.get_running_loop()
-        handlers: dict[signal.Signals, Callable[[], None]] = {
+        handlers: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: lambda: self._tasks.start(self._reload_on_signal()),
@@ -294,6 +298,9 @@ class Server:
 
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._tasks.start(self._disconnect(message))
+
+    def _on_update_session(self, message: UpdateSession) -> None:
+        self._sessions.update(message)
 
     def _on_cut_off(self, worker: int) -> None:
         self._workers.cut_off(worker)

@@ -49,14 +49,19 @@ class _Line:
 
 
 class Accounting:
-    """All sessions'. clock: time.time. on_told: this session's end was taken, or given up."""
+    """All sessions'. clock: time.time. on_told: this session's end was taken, or given up. first_retry: seconds."""
 
     def __init__(
-        self, instance_of: InstanceOf, clock: Callable[[], float], on_told: Callable[[SessionId], None]
+        self,
+        instance_of: InstanceOf,
+        clock: Callable[[], float],
+        on_told: Callable[[SessionId], None],
+        first_retry: float = FIRST_RETRY,
     ) -> None:
         self._instance_of = instance_of
         self._clock = clock
         self._on_told = on_told
+        self._first_retry = first_retry
         self._lines: dict[SessionId, _Line] = {}
 
     def wants(self, vhost: str) -> bool:
@@ -137,7 +142,7 @@ class Accounting:
             await _told(instance, session, call, logging.WARNING)
 
     async def _tell_end(self, ending: Ending) -> None:
-        pause = FIRST_RETRY
+        pause = self._first_retry
         session = ending.session
         level = logging.WARNING
         while True:

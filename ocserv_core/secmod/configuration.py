@@ -3,6 +3,7 @@ an option of a later one replaces that of an earlier."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import msgspec
 from ..config.build import read_user_options
 from ..config.user import UserOptions
 from ..errors import ConfigErrors
-from ..plugin.backends import Denied, Session, Unavailable
+from ..plugin.backends import Denied, Options, Session, Unavailable
 from .instance import Instance
 
 _log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ class Refused(Exception):
         super().__init__(text)
 
 
-async def options_of(session: Session, instances: Sequence[Instance]) -> UserOptions | None:
-    """The additional configuration of a session; None where nobody is asked. Refused."""
-    options: UserOptions | None = None
-    for instance in instances:
-        options = _overlay(options or UserOptions(), await _ask(instance, session))
-    return options
+async def options_of(session: Session, instances: Sequence[Instance], updates: Options) -> UserOptions | None:
+    """The additional configuration of a session; None where nobody says anything. updates: what was changed since its
+    begin. Refused."""
+    said = [await _ask(instance, session) for instance in instances]
+    if updates:
+        said.append(_read("an update", session, updates))
+    return functools.reduce(_overlay, said) if said else None
 
 
 async def _ask(instance: Instance, session: Session) -> UserOptions:

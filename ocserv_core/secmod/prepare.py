@@ -15,6 +15,7 @@ from ..config.values import BackendSpec
 from ..config.vhost import VhostOptions
 from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
+from ..plugin.backends import NO_SESSIONS, SessionActs
 from ..plugin.manager import load, new_manager, seal
 from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
@@ -59,12 +60,12 @@ class Prepared:
         return {vhost.name: vhost.composition.groups() for vhost in wanted}
 
 
-def prepare_sealed(generation: int, fd: int) -> tuple[Prepared | None, Configured | ConfigRefused]:
+def prepare_sealed(generation: int, fd: int, acts: SessionActs) -> tuple[Prepared | None, Configured | ConfigRefused]:
     """Prepare what main has put into a sealed memfd, which is closed. Whatever goes wrong, and wherever: there is an
     answer, since main waits for it."""
     try:
         config = msgspec.msgpack.decode(_take(fd), type=ServerConfig)
-        prepared = prepare(generation, config)
+        prepared = prepare(generation, config, acts)
         return prepared, Configured(generation, prepared.groups())
     except ConfigErrors as errors:
         faults = tuple(ConfigFault(error.message, error.file, error.line) for error in errors.errors)
@@ -81,14 +82,15 @@ def _take(fd: int) -> bytes:
         os.close(fd)
 
 
-def prepare(generation: int, config: ServerConfig) -> Prepared:
-    """Load everything that `config` names. ConfigErrors with all that is wrong."""
+def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIONS) -> Prepared:
+    """Load everything that `config` names. acts: what back ends may do to sessions. ConfigErrors with all that is
+    wrong."""
     faults: list[ConfigError] = []
     _check_store(config, faults)
     vhosts: dict[str, PreparedVhost] = {}
     for vhost in config.vhosts:
         try:
-            vhosts[vhost.name] = _prepare_vhost(vhost, float(config.server.auth_timeout))
+            vhosts[vhost.name] = _prepare_vhost(vhost, float(config.server.auth_timeout), acts)
         except ConfigErrors as several:
             faults.extend(several.errors)
     if faults:
@@ -96,10 +98,10 @@ def prepare(generation: int, config: ServerConfig) -> Prepared:
     return Prepared(generation, config, vhosts)
 
 
-def _prepare_vhost(vhost: Vhost, auth_timeout: float) -> PreparedVhost:
+def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:
     faults: list[ConfigError] = []
     keys = _load_keys(vhost, faults)
-    backends = _load_backends(vhost, faults)
+    backends = _load_backends(vhost, acts, faults)
     if faults or backends is None:
         raise ConfigErrors(faults)
     composition, configuration, accounting = backends
@@ -137,7 +139,7 @@ def _pin(vhost: Vhost) -> bytes | None:
 
 
 def _load_backends(
-    vhost: Vhost, faults: list[ConfigError]
+    vhost: Vhost, acts: SessionActs, faults: list[ConfigError]
 ) -> tuple[Composition, tuple[Instance, ...], Instance | None] | None:
     """The ways in, who configures sessions, and who accounts them. Of the ways in the primary one is the first; each
     `enable-auth` line is one of its own."""
@@ -145,7 +147,7 @@ def _load_backends(
     manager = new_manager()
 
     def instances(group: str, specs: Sequence[BackendSpec]) -> tuple[Instance, ...]:
-        return tuple(Instance(plugin, manager) for plugin in load(manager, group, specs, vhost.name))
+        return tuple(Instance(plugin, manager) for plugin in load(manager, group, specs, vhost.name, acts))
 
     try:
         ways = [instances("ocserv.auth", specs) for specs in (options.auth, *((s,) for s in options.enable_auth))]

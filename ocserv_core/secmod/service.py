@@ -43,6 +43,7 @@ from ..ipc.messages import (
 from ..ipc.permits import Gate, Permit
 from ..model import DisconnectReason, Identity, SessionId
 from ..plugin.backends import Login
+from .acts import Acts
 from .composition import Method
 from .conversation import Conversations
 from .instance import Instance
@@ -78,6 +79,7 @@ class Service:
         self._prepared: dict[int, Prepared] = {}
         self._current: Prepared | None = None
         self._sessions: Sessions | None = None
+        self._acts = Acts(lambda: self.sessions, self._main.send)
         self._preparing: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._started: dict[int, float] = {}
@@ -148,7 +150,7 @@ class Service:
         task.add_done_callback(self._preparing.discard)
 
     async def _configure(self, generation: int, fd: int) -> None:
-        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd)
+        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd, self._acts)
         if prepared is not None:
             self._prepared[generation] = prepared
         self._main.send(answer)

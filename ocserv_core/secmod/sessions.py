@@ -121,7 +121,7 @@ class Sessions:
         if isinstance(found, Refusal):
             return SessionReply(message.request, refused=found.value, status=401)
         try:
-            overlay = await options_of(view(found, message.remote_ip, local_ip), configuration)
+            overlay = await options_of(view(found, message.remote_ip, local_ip), configuration, found.updates)
         except Refused as refusal:
             return SessionReply(message.request, refused=str(refusal), status=refusal.status)
         # While a back end was asked, the session may have ended.
@@ -243,6 +243,12 @@ class Sessions:
         session = self._table.note_traffic(sid, worker, traffic)
         if session is not None and session.accounted:
             self._accounting.report(view(session), session.traffic, time.time())
+        self._write()
+
+    def note_update(self, sid: SessionId, options: plugin.Options) -> None:
+        """A back end has changed these options; they hold at a reconnect too."""
+        lines = {name: [value] if isinstance(value, str) else list(value) for name, value in options.items()}
+        self._table.note_update(sid, lines)
         self._write()
 
     def views(self, vhost: str) -> list[plugin.Session]:

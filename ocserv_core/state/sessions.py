@@ -76,6 +76,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     the connections that ended, `running` what open ones have told since; `words` what open connections' workers said
     of their end. `login_ip` is where the login came from, `last_ip` the last connection, and `local_ip` where that
     came to. `started` is when the first tunnel was opened, `last_seen` when the last connection ended; 0.0 before.
+    `updates` are options that a back end has changed since, by their names in ocserv.conf.
     `accounted`: accounting has opened it and must hear of its end; `ending`: it is over, and accounting may not
     have heard yet.
     """
@@ -102,6 +103,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     local_ip: str = ""
     started: float = 0.0
     last_seen: float = 0.0
+    updates: dict[str, list[str]] = {}
     accounted: bool = False
     ending: bool = False
 
@@ -363,6 +365,12 @@ class SessionTable:
             return None
         most = traffic.at_least(session.running.get(worker, Traffic()))
         return self._change(session, running={**session.running, worker: most})
+
+    def note_update(self, sid: SessionId, options: dict[str, list[str]]) -> None:
+        """These options hold from now on."""
+        session = self._by_sid.get(sid)
+        if session is not None:
+            self._change(session, updates={**session.updates, **options})
 
     def note_accounted(self, sid: SessionId) -> None:
         """Accounting has opened it."""

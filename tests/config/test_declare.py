@@ -47,8 +47,8 @@ net-priority user-profile client-bypass-protocol restrict-user-to-ports
 RESTART_ONLY = _names("""
 tcp-port udp-port listen-host udp-listen-host listen-netns run-as-user run-as-group socket-file occtl-socket-file
 chroot-dir pid-file log-level syslog-facility sec-mod-scale server-stats-reset-time debug-no-secmod-stats
-session-store session-config state-dir use-occtl auth enable-auth acct ca-cert server-cert server-key key-pin srk-pin pin-file
-srk-pin-file dh-params
+session-store session-config state-dir use-occtl auth enable-auth acct ca-cert server-cert server-key key-pin srk-pin
+pin-file srk-pin-file dh-params
 """)
 
 ALL = {**with_aliases(SERVER), **with_aliases(VHOST), **with_aliases(USER)}
