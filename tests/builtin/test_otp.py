@@ -34,7 +34,9 @@ def code(steps: int = 0, *, step: int = 30, digits: int = 6, now: float = NOW) -
 
 @pytest.mark.parametrize(
     ("counter", "expected"),
-    enumerate(["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"]),
+    list(
+        enumerate(["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"])
+    ),
 )
 def test_codes_by_a_counter_are_those_of_rfc_4226(counter: int, expected: str) -> None:
     assert hotp(SECRET, counter, 6) == expected

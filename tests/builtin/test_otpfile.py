@@ -119,7 +119,8 @@ def test_of_two_processes_one_waits_for_the_other(file: OtpFile, path: Path) -> 
 def test_a_lock_that_was_removed_meanwhile_is_taken_anew(
     file: OtpFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, removed = otpfile._is_at, []
+    real = otpfile._is_at
+    removed: list[str] = []
 
     def remove_once(fd: int, lock: str) -> bool:
         if not removed:

@@ -21,7 +21,7 @@ def test_a_stranger_s_back_end_is_loaded(site: Site) -> None:
 
 
 def test_our_own_enters_by_the_same_door(site: Site) -> None:
-    assert site.refusal("plain") == "o.conf:1: plain: passwd=FILE is missing, the file that ocpasswd writes"
+    assert site.refusal("plain").startswith("o.conf:1: plain: passwd=FILE is missing, the file that ocpasswd writes")
 
 
 def test_only_what_is_named_is_imported(site: Site) -> None:
