@@ -23,7 +23,7 @@ from ..plugin import (
 )
 from ..system.crypt import verify
 from .otpfile import OtpFile, OtpFileError
-from .passwdfile import Entry, find, groups_of, parse_passwd
+from .passwdfile import Entry, find, find_hash, groups_of, parse_passwd
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _AGAIN = "Login failed.\nPlease enter your password."
 _OTP = "Please enter your OTP password."
 _FAILED = "Login failed."
 
-_NOBODY = Entry("", (), "$5$nobody.at.home..$9uXkMIbEbDQ8vMFUBZ2gnnAYoBVzWM9sUJSbGqmWjY7")
+_NOBODY = "$5$nobody.at.home..$9uXkMIbEbDQ8vMFUBZ2gnnAYoBVzWM9sUJSbGqmWjY7"
 """Hashed against when the file has nobody to be mistaken for."""
 
 
@@ -77,7 +77,7 @@ class PlainAuth:
     @hookimpl
     def ocserv_groups(self) -> tuple[str, ...]:
         """Every group that the password file names."""
-        return groups_of(self._read()) if self._path else ()
+        return groups_of(parse_passwd(self._read())) if self._path else ()
 
     def _authenticate(self, login: Login, ask: BlockingAsk) -> Identity:
         entry = self._by_otp_alone(login) or self._ask_password(login, ask)
@@ -107,26 +107,25 @@ class PlainAuth:
 
     def _verify(self, login: Login, password: str) -> Entry | None:
         """The user's entry where the password is right. Why it is none, the log says; the client does not hear it."""
-        entries = self._read()
-        entry = find(entries, login.username)
+        text = self._read()
+        entry = find(text, login.username)
         if entry is not None and _has_password(entry):
             if verify(password.encode(), entry.stored):
                 return entry
             _log_refusal(login, "wrong password")
             return None
         # Nobody of that name, locked, or without a hash (which would let anybody in; docs/deviations.md): as slow.
-        other = next((other for other in entries if other.stored.startswith("$")), _NOBODY)
-        verify(password.encode(), other.stored)
+        verify(password.encode(), find_hash(text) or _NOBODY)
         _log_refusal(login, "no such user" if entry is None else "the user is locked, or has no password")
         return None
 
-    def _read(self) -> list[Entry]:
+    def _read(self) -> str:
         try:
             with open(self._path, encoding="utf-8", errors="replace") as file:
-                return parse_passwd(file.read(MAX_FILE))
+                return file.read(MAX_FILE)
         except OSError as error:
             _log.error("plain: cannot read %s: %s", self._path, error.strerror)
-            return []
+            return ""
 
 
 def _log_refusal(login: Login, reason: str) -> None:
