@@ -17,7 +17,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs
+from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs, ServeSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     ("ocserv.auth", "ldap"): "ocserv-auth-ldap",
     ("ocserv.auth", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "radius"): "ocserv-acct-radius",
+    ("ocserv.config", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "pam"): "ocserv-auth-pam",
 }
 """Our own distributions: for these alone an error names the command that installs them."""
@@ -62,7 +63,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs):
+    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs):
         manager.add_hookspecs(specs)
     return manager
 
@@ -82,7 +83,7 @@ def load(
     extensions = _find(group, specs)
     contexts = [BackendContext(vhost, spec.name, acts) for spec in specs]
     return tuple(
-        _register(manager, group, spec, extensions[spec.name], context)
+        enter(manager, group, spec, extensions[spec.name], context)
         for spec, context in zip(specs, contexts, strict=True)
     )
 
@@ -159,9 +160,10 @@ def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, An
     return fail
 
 
-def _register(
+def enter(
     manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, context: BackendContext
 ) -> Plugin:
+    """Make a back end of its class, as `load` does of an entry point. ConfigError."""
     _check_api(spec, getattr(factory, "ocserv_api", None))
     try:
         implementation = factory(dict(spec.options), context)

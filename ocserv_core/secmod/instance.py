@@ -115,6 +115,13 @@ class Instance:
         work = _Work(self)
         return await self._within_bounds(work, lambda: self._run(hook, arguments, work, None))
 
+    async def serve(self) -> None:
+        """Let the plugin do what it does of its own, without a place or a limit. Whatever a plugin may raise."""
+        if not inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_serve", None)):
+            raise TypeError("ocserv_serve is no `async def`")
+        awaited: Awaitable[object] = self._caller("ocserv_serve")()
+        await awaited
+
     def has(self, hook: str) -> bool:
         """Whether the plugin implements it."""
         return getattr(self.plugin.implementation, hook, None) is not None
@@ -155,8 +162,7 @@ class Instance:
 
     async def _run(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
         """The hook of this plugin alone. `ask`: what it may ask its user by, for a hook that has this argument."""
-        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
-        caller = self._manager.subset_hook_caller(hook, others)
+        caller = self._caller(hook)
         if inspect.iscoroutinefunction(getattr(self.plugin.implementation, hook, None)):
             awaited: Awaitable[object] = caller(**arguments, **({"ask": ask} if ask else {}))
             return await awaited
@@ -165,6 +171,10 @@ class Instance:
         return await self._in_thread(
             lambda blocking: caller(**arguments, **({"ask": blocking} if ask else {})), ask or _ask_nobody, work
         )
+
+    def _caller(self, hook: str) -> pluggy.HookCaller:
+        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
+        return self._manager.subset_hook_caller(hook, others)
 
     async def _in_thread(self, rounds: Callable[[BlockingAsk], object], ask: Ask, work: _Work) -> object:
         """A thread of its own for each login: one that hangs holds up nobody, and keeps its place until it returns."""

@@ -2,6 +2,7 @@
 
 backend.py      the back end: the dialogue with the user, and what he is told
 options.py      what may be said in the brackets and in the file, and what is wrong with it
+syntax.py       how values are written
 reader.py       the file: `name = value` lines
 names.py        pure: escaping for filters and DNs, the parts of a DN
 groups.py       whose member a user is, also through other groups, and what that is called here
