@@ -264,6 +264,8 @@ class Sessions:
             want6=request.wants_ipv6,
             random=os.urandom,
             now=time.time(),
+            explicit4=config.explicit_ipv4,
+            explicit6=config.explicit_ipv6,
         )
 
     def _refuse(self, worker: WorkerRecord, refusal: _Refused) -> None:
