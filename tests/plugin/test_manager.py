@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_a_stranger_s_back_end_is_loaded(site: Site) -> None:
 
 
 def test_our_own_enters_by_the_same_door(site: Site) -> None:
-    assert site.refusal("plain") == "o.conf:1: plain: passwd=FILE is missing, the file that ocpasswd writes"
+    assert site.refusal("plain").startswith("o.conf:1: plain: passwd=FILE is missing, the file that ocpasswd writes")
 
 
 def test_only_what_is_named_is_imported(site: Site) -> None:
@@ -38,7 +39,10 @@ def test_the_order_is_the_configuration_s(site: Site) -> None:
 def test_a_missing_back_end_is_told_with_those_that_are_there(site: Site) -> None:
     site.install("ours")
     said = site.refusal("ours", "theirs")
-    assert said == "o.conf:2: the auth back end 'theirs' is not installed (installed: ours, plain)"
+    match = re.fullmatch(r"o\.conf:2: the auth back end 'theirs' is not installed \(installed: (.*)\)", said)
+    assert match
+    # And whatever else this environment has.
+    assert {"ours", "plain"} <= set(match[1].split(", "))
 
 
 @pytest.mark.parametrize(
