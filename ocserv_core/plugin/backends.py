@@ -82,6 +82,14 @@ class Limits:
     failures: int = 5
     pause: float = 10.0
 
+    def fault(self) -> str:
+        """What of it makes no sense; nothing where it is well."""
+        least = {"concurrency": 1, "queue": 0, "threads": 1, "failures": 1}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                return f"{name} must be at least {number}, not {getattr(self, name)}"
+        return "" if self.deadline > 0 <= self.pause else "deadline and pause must be positive"
+
 
 Attributes = Mapping[str, str | int | list[str]]
 """`Identity.attributes` as later hooks get them."""
