@@ -158,8 +158,8 @@ class Workers:
         self._handles[record.number].gate.phase = state
 
     def of_session(self, sid: SessionId) -> list[WorkerRecord]:
-        """The workers that carry a session: one, or two while a reconnect replaces the first."""
-        return [record for record in self.records.values() if record.tunnel and record.tunnel.sid == sid]
+        """The workers that carry a session, or are being opened for it: one, or more while one replaces another."""
+        return [record for record in self.records.values() if record.sid == sid]
 
     def of_generation(self, generation: int) -> int:
         """How many workers a nursery's configuration still has."""

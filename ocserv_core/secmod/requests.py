@@ -45,6 +45,13 @@ MAX_KEY_USES = 4
 """Signatures and decryptions per worker: a handshake needs one, a second after HelloRetryRequest none more."""
 
 
+REPORT_EVERY = 1.0
+"""Seconds: the least that stats-report-time can be."""
+
+MAX_REPORTS = 100
+"""Reports beyond one for each such time."""
+
+
 class Phase(enum.Enum):
     """A worker's life as secmod sees it."""
 
@@ -91,6 +98,8 @@ class WorkerPeer:
         self._gate = Gate(PERMITS, Phase.FRESH)
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
+        self._born = time.monotonic()
+        self._reports = 0
         self._conversation: Conversation | None = None
 
     @property
@@ -178,6 +187,9 @@ class WorkerPeer:
             raise PeerViolation("statistics of another session")
         if min(msgspec.structs.astuple(message.traffic)) < 0:
             raise PeerViolation("negative statistics")
+        self._reports += 1
+        if self._reports > MAX_REPORTS + (time.monotonic() - self._born) / REPORT_EVERY:
+            raise PeerViolation("statistics without end")
         if message.reason is None:
             self._sessions.on_stats(message.sid, self.number, message.traffic)
         else:

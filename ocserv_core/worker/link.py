@@ -148,9 +148,12 @@ class Link:
         """bridge.tls.ResumptionStore."""
         self.main.send(ResumeDelete(vhost, session_id))
 
-    def ask_tunnel(self, request: AuthCookieRequest, timeout: float) -> tuple[AuthCookieReply, int] | AuthCookieRefused:
-        """CONNECT: the tunnel and its TUN device, or why not. Ended where main orders the end meanwhile."""
-        reply, fds = self.main.ask(request, (AuthCookieReply, AuthCookieRefused, Terminate), timeout)
+    def ask_tunnel(
+        self, request: AuthCookieRequest, timeout: float, client: int = -1
+    ) -> tuple[AuthCookieReply, int] | AuthCookieRefused:
+        """CONNECT: the tunnel and its TUN device, or why not. client: its connection, which may end while a script runs
+        for it. Ended where main orders the end meanwhile; ClientGone."""
+        reply, fds = self.main.ask(request, (AuthCookieReply, AuthCookieRefused, Terminate), timeout, client)
         if isinstance(reply, Terminate):
             raise Ended(reply)
         if isinstance(reply, AuthCookieReply):

@@ -196,7 +196,7 @@ class LoginDriver:
             wants_ipv6=request.wants_ipv6,
             certificate=self._certificate,
         )
-        answer = self._link.ask_tunnel(question, self._left())
+        answer = self._link.ask_tunnel(question, self._left(), self._fd)
         if isinstance(answer, AuthCookieRefused):
             _log.info("CONNECT is refused: %d %s", answer.status, answer.text)
             return self._login.on_connect_refused(answer.status, answer.text)
