@@ -76,10 +76,11 @@ class AuthInit(Message, frozen=True):
 
 
 class AuthCont(Message, frozen=True):
-    """[SEC_AUTH_CONT] The answer to an AuthPrompt's question. Answer: an AuthReply."""
+    """[SEC_AUTH_CONT] The answer to an AuthPrompt's question: the user's text, or the octets of a token that the
+    client's security mechanism has made (GSSAPI). Answer: an AuthReply."""
 
     handle: str
-    answer: str
+    answer: str | bytes
 
 
 class LogOut(Message, frozen=True):
@@ -92,6 +93,16 @@ class ProfileRequest(Message, frozen=True):
     """May who has this cookie see the user profile? Answer: ProfileReply."""
 
     cookie: Cookie
+
+
+class KdcRequest(Message, frozen=True):
+    """A Kerberos message for the key server of a realm ("" for the first one) behind a path of `kkdcp`, with the
+    4-byte length before it that Kerberos has over TCP. Answer: KdcReply."""
+
+    vhost: str
+    path: str
+    realm: str
+    message: bytes
 
 
 class CliStats(Message, frozen=True):
@@ -120,27 +131,32 @@ class DecryptReply(Message, frozen=True):
 class AuthPrompt(Message, frozen=True):
     """[SEC_AUTH_REP] The back end asks. `handle` is the conversation's public name (webvpncontext). `text` is the
     message above the field ("Login failed.\\nPlease enter your password."), `counter` tells how many different
-    questions came before this one (0 = the first password field)."""
+    questions came before this one (0 = the first password field). `token`: what the client's mechanism is to be told,
+    as base64, where the answer is to be a token."""
 
     handle: str
     text: str
     counter: int = 0
     secret: bool = True
+    token: str = ""
 
 
 class AuthGranted(Message, frozen=True):
-    """[SEC_AUTH_REP] Logged in: the session and its cookie."""
+    """[SEC_AUTH_REP] Logged in: the session and its cookie. `token` as in AuthPrompt."""
 
     sid: SessionId
     cookie: Cookie
     username: str
     group: str
+    token: str = ""
 
 
 class AuthDenied(Message, frozen=True):
-    """[SEC_AUTH_REP] Not logged in, for good; `text` may be shown to the client. The conversation is over."""
+    """[SEC_AUTH_REP] Not logged in, for good; `text` may be shown to the client. The conversation is over.
+    `token` as in AuthPrompt."""
 
     text: str
+    token: str = ""
 
 
 class AuthLost(Message, frozen=True):
@@ -151,6 +167,13 @@ class ProfileReply(Message, frozen=True):
     """Whether the cookie is one of a session that lives, of this worker's vhost."""
 
     granted: bool
+
+
+class KdcReply(Message, frozen=True):
+    """What the key server answered, again with its length before it; or `failure`, why there is no answer."""
+
+    message: bytes
+    failure: str = ""
 
 
 AuthReply = AuthPrompt | AuthGranted | AuthDenied
@@ -570,8 +593,10 @@ class Exited(Message, frozen=True):
     status: int
 
 
-FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | CliStats
-FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply
+FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | KdcRequest | CliStats
+FromSecmodToWorker = (
+    SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply | KdcReply
+)
 FromWorkerToMain = (
     AuthCookieRequest
     | SessionInfo

@@ -11,6 +11,7 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     conversation.py   logins in progress: rounds, deadlines
     parking.py        which of them wait for their user, and how many of one address may
     requests.py       the permits and answers of one worker
+    kdc.py            Kerberos messages of clients, forwarded to the key servers of `kkdcp`
     sessions.py       opening, closing, revoking logical sessions
     configuration.py  what configuration back ends say of a user
     acts.py           what back ends may do to sessions

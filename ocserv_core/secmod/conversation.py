@@ -64,7 +64,7 @@ class Conversation:
             self.counter += 1
         self.answer = asyncio.get_running_loop().create_future()
         self.on_park(self)
-        self.say(AuthPrompt(self.handle, prompt.text, self.counter, prompt.secret))
+        self.say(AuthPrompt(self.handle, prompt.text, self.counter, prompt.secret, prompt.token))
         return await self.answer
 
     def say(self, reply: AuthPrompt | AuthGranted | AuthDenied) -> None:
@@ -174,7 +174,7 @@ class Conversations:
         except Denied as denial:
             _log.info("login of '%s' from %s failed: %s", login.username, login.remote_ip, _flat(denial))
             self._failed(login)
-            conversation.say(AuthDenied(str(denial)))
+            conversation.say(AuthDenied(str(denial), denial.token))
         except Unavailable:
             # Nobody's failed attempt: no points for a ban.
             conversation.say(AuthDenied(_BUSY))
