@@ -77,10 +77,11 @@ class AuthInit(Message, frozen=True):
 
 class AuthCont(Message, frozen=True):
     """[SEC_AUTH_CONT] The answer to an AuthPrompt's question: the user's text, or the octets of a token that the
-    client's security mechanism has made (GSSAPI). Answer: an AuthReply."""
+    client's security mechanism (GSSAPI) has made. Answer: an AuthReply."""
 
     handle: str
-    answer: str | bytes
+    answer: str
+    token: bytes = b""
 
 
 class LogOut(Message, frozen=True):

@@ -271,6 +271,8 @@ class Login:
 
     def _ask_cont(self, handle: str, answer: str | bytes) -> Outcome:
         self._handle = handle
+        if isinstance(answer, bytes):
+            return State.CONT_SENT, [AskCont(handle, "", answer)]
         return State.CONT_SENT, [AskCont(handle, answer)]
 
     # ---- the client's mechanism (GSSAPI) ------------------------------------------------------------------------

@@ -51,7 +51,8 @@ def _understand_get(path: str) -> tuple[Input, Any]:
 
 
 def understand_negotiation(request: Request, happened: Input, body: Any, *, only: bool) -> tuple[Input, Any]:
-    """The same where the client's mechanism may log in: NEGOTIATION gets the token and the body. only: no form leads in.
+    """The same where the client's mechanism may log in: NEGOTIATION gets the token and the body. only: there is no
+    form that leads in.
 
     A reply to a form is one, whatever else the client could do. Raises HttpViolation for what is no token.
     """

@@ -94,10 +94,11 @@ class AskInit:
 @dataclass(frozen=True, slots=True)
 class AskCont:
     """Give secmod the answer to its question (AuthCont), and hand its reply to the login. `answer`: what the user
-    typed, or the octets of a token."""
+    typed; `token`: or what the client's security mechanism has made."""
 
     handle: str
-    answer: str | bytes = field(repr=False)
+    answer: str = field(repr=False)
+    token: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

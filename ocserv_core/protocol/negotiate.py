@@ -7,7 +7,6 @@ end's to find out.
 from __future__ import annotations
 
 import base64
-import binascii
 
 from ..errors import HttpViolation
 from .http1 import MAX_HEAD, Headers
@@ -33,7 +32,7 @@ def parse_negotiate(headers: Headers) -> bytes | None:
         return None
     try:
         token = base64.b64decode(text.strip().encode(), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise HttpViolation(400, "Authorization: Negotiate with what is no base64") from None
     if not token:
         raise HttpViolation(400, "Authorization: Negotiate without a token")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class KdcForwarder:
         except TimeoutError:
             reply = _failed(route, f"no answer within {self._patience:g} s")
         except (OSError, asyncio.IncompleteReadError) as error:
-            reply = _failed(route, getattr(error, "strerror", None) or "it ended the connection")
+            reply = _failed(route, _told(error))
         except KdcFailure as failure:
             reply = _failed(route, str(failure))
         except Exception:  # noqa: BLE001 (the top of a task: its worker waits for a reply)
@@ -98,6 +99,12 @@ class KdcForwarder:
 def _failed(route: KdcRoute, why: str) -> KdcReply:
     _log.warning("kkdcp: %s: %s", _name(route), why)
     return KdcReply(b"", "the key server does not answer")
+
+
+def _told(error: OSError | asyncio.IncompleteReadError) -> str:
+    # asyncio has words of its own in strerror.
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else "it ended the connection"
 
 
 def _name(route: KdcRoute) -> str:

@@ -165,9 +165,7 @@ class WorkerPeer:
 
     def answer_auth_cont(self, message: AuthCont) -> None:
         """The next answer of a login, perhaps one that another connection began."""
-        answer = message.answer
-        if isinstance(answer, bytes):
-            answer = base64.b64encode(answer).decode()
+        answer = base64.b64encode(message.token).decode() if message.token else message.answer
         found = self._logins.answer(message.handle, self.remote.ip, answer, self._on_auth_reply)
         if found is None:
             return

@@ -217,7 +217,7 @@ class LoginDriver:
 
 def _question(command: AskInit | AskCont) -> AuthInit | AuthCont:
     if isinstance(command, AskCont):
-        return AuthCont(command.handle, command.answer)
+        return AuthCont(command.handle, command.answer, command.token)
     return AuthInit(
         vhost=command.vhost,
         username=command.username,

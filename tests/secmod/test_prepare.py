@@ -68,8 +68,8 @@ def test_a_pin_file_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> Non
 
 
 def test_a_back_end_that_is_not_installed_is_told_at_its_line(tmp_path: Path) -> None:
-    (said,) = faults(configuration(tmp_path, "enable-auth = gssapi\n"))
-    assert said.startswith("o.conf:8: the auth back end 'gssapi' is not installed")
+    (said,) = faults(configuration(tmp_path, "enable-auth = oidc\n"))
+    assert said.startswith("o.conf:8: the auth back end 'oidc' is not installed")
 
 
 def test_a_store_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_store_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> None:
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    config = configuration(tmp_path, "session-store = valkey\nenable-auth = gssapi\n")
+    config = configuration(tmp_path, "session-store = valkey\nenable-auth = oidc\n")
     (tmp_path / "p256-key.pem").unlink()
     assert [said.split(":")[1] for said in faults(config)] == ["8", "5", "9"]
 

@@ -27,6 +27,7 @@ from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Endpoint, Id
 from ocserv_core.plugin import Login
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import Conversations
+from ocserv_core.secmod.kdc import KdcForwarder
 from ocserv_core.secmod.keys import KeyRing, PrivateKey
 from ocserv_core.secmod.prepare import Prepared, PreparedVhost
 from ocserv_core.secmod.requests import MAX_KEY_USES, WorkerPeer
@@ -79,7 +80,7 @@ class Worker:
 
     def __init__(self, desk: Desk, ip: str = "192.0.2.7") -> None:
         remote, local = Endpoint(ip, 40000), Endpoint("192.0.2.1", 443)
-        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk)
+        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk, KdcForwarder())
         self.peer.channel = self  # type: ignore[assignment]  # only `send` is asked of it
         self.heard: list[Message] = []
 

@@ -1,5 +1,5 @@
-"""A key server of MIT Kerberos with a realm of the test's own: in the foreground, in a folder of the test's, on loopback
-of this namespace or of another. Tickets are got beside it, so that a client elsewhere needs its cache alone.
+"""A key server of MIT Kerberos with a realm of the test's own: in the foreground, in a folder of the test's, on
+loopback of this namespace or of another. Tickets are got beside it, so that a client elsewhere needs its cache alone.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,6 +50,17 @@ _KDC_CONF = """\
   }}
 [logging]
   kdc = STDERR
+"""
+
+
+_TOKEN = """\
+import sys, gssapi
+name = gssapi.Name(f"HTTP@{sys.argv[1]}", gssapi.NameType.hostbased_service)
+bound = b"tls-server-end-point:" + bytes.fromhex(sys.argv[2])
+bindings = gssapi.raw.ChannelBindings(application_data=bound) if sys.argv[2] else None
+spnego = gssapi.OID.from_int_seq("1.3.6.1.5.5.2")
+context = gssapi.SecurityContext(name=name, mech=spnego, usage="initiate", channel_bindings=bindings)
+sys.stdout.buffer.write(context.step())
 """
 
 
@@ -111,6 +123,10 @@ class Kdc:
         self._run("kadmin.local", "ktadd", "-k", str(path), "-norandkey", principal)
         return str(path)
 
+    def keytab_into(self, path: str, principal: str = SERVICE) -> None:
+        """The same, beside what stands in a file already."""
+        self._run("kadmin.local", "ktadd", "-k", path, "-norandkey", principal)
+
     def ticket(self, user: str, password: str, *words: str, service: str = SERVICE) -> str:
         """A cache with the user's ticket and that for the service; its path. words: for kinit."""
         cache = self.folder / f"{user.replace('/', '-')}.cc"
@@ -118,6 +134,13 @@ class Kdc:
         if service:
             self._run("kvno", "-c", f"FILE:{cache}", service)
         return f"FILE:{cache}"
+
+    def token(self, cache: str, *, end_point: bytes = b"", host: str = HOST) -> bytes:
+        """What the mechanism of a client says first, bound to a TLS connection where `end_point` is given."""
+        words = [sys.executable, "-c", _TOKEN, host, end_point.hex()]
+        environment = {**os.environ, **self.environment, "KRB5CCNAME": cache}
+        argv = self._namespace.argv(*words) if self._namespace else words
+        return subprocess.run(argv, check=True, capture_output=True, timeout=60, env=environment).stdout
 
     def _run(self, *argv: str, stdin: str = "") -> None:
         words = self._namespace.argv(*argv) if self._namespace else list(argv)
