@@ -285,11 +285,12 @@ class Login:
         return self._forget(), self._send(self._answers.negotiate("", fallback=self._method is not None))
 
     def _on_first_token(self, said: tuple[bytes, AuthBody | None]) -> Outcome:
-        """Who it is, the token says: the name comes with the grant."""
+        """Who it is, the token says: the name comes with the grant. Only a certificate has one before."""
         token, body = said
         self._note_group(body)
         assert self._negotiated is not None
-        outcome = self._ask_init(self._negotiated, "", token)
+        certificate = self._facts.certificate if "certificate" in self._negotiated else None
+        outcome = self._ask_init(self._negotiated, certificate.user if certificate else "", token)
         self._negotiates = True
         return outcome
 

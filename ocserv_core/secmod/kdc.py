@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 from ..config.values import KdcProxy
 from ..ipc.messages import KdcReply, KdcRequest
+from .parking import network_of
 
 _log = logging.getLogger(__name__)
 
-MAX_AT_ONCE = 32
+MAX_AT_ONCE = 64
 """Messages on their way over all clients; one more is refused."""
+
+MAX_OF_ONE = 8
+"""Messages on their way of one address (IPv6: /64): whoever is in no realm at all may send them."""
 
 PATIENCE = 20.0
 """Seconds for an answer, as the C server has it."""
@@ -60,20 +64,25 @@ class KdcForwarder:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
 
-    def forward(self, routes: Sequence[KdcRoute], request: KdcRequest, hear: Hear) -> None:
-        """`hear` gets the answer, or why there is none: later, or at once."""
+    def forward(
+        self, routes: Sequence[KdcRoute], request: KdcRequest, remote_ip: str, hear: Hear
+    ) -> asyncio.Task[None] | None:
+        """`hear` gets the answer, or why there is none: later, or at once, and then there is no task."""
         route = choose(routes, request.path, request.realm)
         if route is None:
             hear(KdcReply(b"", "there is no key server behind this path"))
-        elif len(self._tasks) >= MAX_AT_ONCE:
-            _log.warning("kkdcp: a message to %s is refused: %d are on their way", _name(route), len(self._tasks))
+            return None
+        network = network_of(remote_ip)
+        if len(self._tasks) >= MAX_AT_ONCE or list(self._tasks.values()).count(network) >= MAX_OF_ONE:
+            _log.warning("kkdcp: a message of %s is refused: %d are on their way", remote_ip, len(self._tasks))
             hear(KdcReply(b"", "too many Kerberos messages at once"))
-        else:
-            task = asyncio.create_task(self._forward(route, request.message, hear))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            return None
+        task = asyncio.create_task(self._forward(route, request.message, hear))
+        self._tasks[task] = network
+        task.add_done_callback(self._tasks.pop)
+        return task
 
     def end(self) -> None:
         """At the end of the process."""

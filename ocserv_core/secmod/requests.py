@@ -6,6 +6,7 @@ off: its channel is closed, which ends it.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import enum
 import logging
@@ -98,6 +99,7 @@ class WorkerPeer:
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
         self._key = 0
+        self._forwarding: asyncio.Task[None] | None = None
         self._conversation: Conversation | None = None
 
     @property
@@ -115,6 +117,8 @@ class WorkerPeer:
             _log.error("worker %d (%s) is cut off: %s", self.number, self.remote.ip, error)
         if self._conversation is not None:
             self._logins.abandon(self._conversation, self._on_auth_reply)
+        if self._forwarding is not None:
+            self._forwarding.cancel()
 
     def enter_tunnel(self, sid: SessionId) -> None:
         """main opened the session for this worker: from now on statistics, nothing else."""
@@ -182,9 +186,12 @@ class WorkerPeer:
         self._send(ProfileReply(self._sessions.knows(message.cookie, self.vhost)))
 
     def answer_kdc_request(self, message: KdcRequest) -> None:
-        """A Kerberos message goes to a key server that the configuration names, and its answer comes back."""
+        """A Kerberos message goes to a key server that the configuration names, and its answer comes back: one at a
+        time, as the worker asks."""
+        if self._forwarding is not None and not self._forwarding.done():
+            raise PeerViolation("a Kerberos message before the answer to another")
         proxies = self._name_vhost(message.vhost).proxies
-        self._kdc.forward(proxies, message, self._on_kdc_reply)
+        self._forwarding = self._kdc.forward(proxies, message, self.remote.ip, self._on_kdc_reply)
 
     def answer_cli_stats(self, message: CliStats) -> None:
         """Traffic so far; the last one tells why the connection ended."""

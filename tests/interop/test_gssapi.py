@@ -47,8 +47,9 @@ class World:
     def configure(self, *words: str, only: bool = False, keytab: str = "", **options: Option) -> str:
         """A configuration with tickets first and passwords second; words: more for the brackets."""
         brackets = ",".join([f"keytab={keytab or self.keytab}", *words])
-        password = {} if only else {"enable-auth": f'"plain[passwd={self.lab.path("passwd")}]"'}
-        return self.lab.configure(auth=f'"gssapi[{brackets}]"', **password, **options)
+        if not only:
+            options["enable_auth"] = f'"plain[passwd={self.lab.path("passwd")}]"'
+        return self.lab.configure(auth=f'"gssapi[{brackets}]"', **options)
 
     def launch(self, file: str) -> Server:
         """Ours, which reads the realm's krb5.conf."""

@@ -216,7 +216,9 @@ def test_what_else_may_come_instead_of_the_second_token() -> None:
 def test_a_certificate_s_login_while_negotiating() -> None:
     settings = LoginSettings("default", methods=(("certificate", "gssapi"), ("certificate",)))
     d = Dialogue(settings, ConnectionFacts(SHA1, CertificateFacts("carol")))
-    d.posts(init(), "/", **with_token())
+    asked = d.posts(init(), "/", **with_token())
+    assert isinstance(asked, AskInit)
+    assert (asked.username, asked.method) == ("carol", "")
     d.secmod_asks_the_mechanism()
     d.secmod_asks_the_mechanism(OUT)
     assert isinstance(d.posts(init()), AskInit)

@@ -10,7 +10,7 @@ import pytest
 
 from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt, Message
 from ocserv_core.model import Cookie, Identity, SessionId
-from ocserv_core.plugin import Login
+from ocserv_core.plugin import Ask, Denied, Login
 from ocserv_core.secmod import conversation, parking
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import MAX_ROUNDS, Conversation, Conversations
@@ -90,6 +90,18 @@ def test_another_question_counts_and_the_same_one_again_does_not() -> None:
         counters = [reply.counter for reply in (first, second, third) if isinstance(reply, AuthPrompt)]
         assert counters == [0, 0, 1]
         assert third == AuthPrompt("handle-1", "Token:", counter=1, secret=False)
+
+    on_loop(dialogue())
+
+
+def test_a_denial_may_have_something_to_say_to_the_client_s_mechanism() -> None:
+    async def refuses(_login: Login, _ask: Ask) -> Identity:
+        raise Denied("Login failed.", "bm8=")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(refuses)
+        assert await desk.hear() == AuthDenied("Login failed.", "bm8=")
 
     on_loop(dialogue())
 
