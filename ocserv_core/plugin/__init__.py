@@ -10,12 +10,13 @@ A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identit
 
 from __future__ import annotations
 
-from ..model import ClientInfo, DisconnectReason, Identity, Lease, SessionId, Traffic
+from ..model import ClientInfo, DisconnectReason, Endpoint, Identity, Lease, SessionId, Traffic
 from .backends import (
     Abandoned,
     Ask,
     BackendContext,
     BlockingAsk,
+    Command,
     Denied,
     Limits,
     Login,
@@ -24,6 +25,7 @@ from .backends import (
     Prompt,
     Session,
     SessionActs,
+    Tunnel,
     Unavailable,
 )
 from .hookspecs import API, hookimpl
@@ -35,8 +37,10 @@ __all__ = [
     "BackendContext",
     "BlockingAsk",
     "ClientInfo",
+    "Command",
     "Denied",
     "DisconnectReason",
+    "Endpoint",
     "Identity",
     "Lease",
     "Limits",
@@ -48,6 +52,7 @@ __all__ = [
     "SessionActs",
     "SessionId",
     "Traffic",
+    "Tunnel",
     "Unavailable",
     "hookimpl",
 ]

@@ -117,9 +117,10 @@ class Stage:
         *,
         remote_ip: str = "192.0.2.7",
         certificate: CertificateFacts | None = None,
+        end_point: bytes = b"",
     ) -> Dialogue:
         """Begin a login; the back end has worked until its first question, or its end."""
-        login = Login(username, group, "default", remote_ip, ClientInfo(), certificate)
+        login = Login(username, group, "default", remote_ip, ClientInfo(), certificate, end_point=end_point)
         return Dialogue(self, login)
 
     # ---- accounting

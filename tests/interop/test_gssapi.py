@@ -44,7 +44,7 @@ class World:
         self.kdc.start()
         self.keytab = self.kdc.keytab()
 
-    def configure(self, *words: str, only: bool = False, keytab: str = "", **options: Option) -> str:
+    def configure(self, *words: str, only: bool = False, keytab: Option = "", **options: Option) -> str:
         """A configuration with tickets first and passwords second; words: more for the brackets."""
         brackets = ",".join([f"keytab={keytab or self.keytab}", *words])
         if not only:

@@ -15,7 +15,7 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 KINDS = ("rsa", "p256", "p384", "p521", "ed25519")
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vpn.example")])
-_DIGESTS = {
+_DIGESTS: dict[str, hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
     "SHA224": hashes.SHA224(),
     "SHA256": hashes.SHA256(),
     "SHA384": hashes.SHA384(),
