@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ocserv_core.ipc.channel import Channel
+from ocserv_core.ipc.log_channel import LogChannel
 from ocserv_core.ipc.messages import FromMainToWorker, FromWorkerToMain, LogLine
 from ocserv_core.log import NOTICE
-from ocserv_core.worker.log_channel import LogChannel
 
 
 class Line:
@@ -69,7 +69,7 @@ def test_what_main_does_not_take_is_dropped_and_told_later(line: Line) -> None:
     line.log("again")
     assert 0 < taken < 10_000
     assert line.heard() == [
-        LogLine(logging.WARNING, "3 lines dropped, main did not take them"),
+        LogLine(logging.WARNING, "3 lines dropped, nobody took them"),
         LogLine(logging.INFO, "again"),
     ]
 

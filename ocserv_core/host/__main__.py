@@ -1,0 +1,101 @@
+"""The host's process, started by secmod: loads one back end and forks children from what it then is."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Any
+
+from ..errors import ConfigError, OcservError
+from ..ipc.channel import Channel
+from ..ipc.log_channel import LogChannel
+from ..ipc.messages import FromSecmodToHost, HostLoad, HostReady, HostRefused
+from ..log import LogTarget, send_log
+from ..plugin.manager import load, new_manager, seal
+from ..system.process import (
+    forget_parent_death_signal,
+    read_state_env,
+    set_child_subreaper,
+    set_limit,
+    set_not_dumpable,
+    set_parent_death_signal,
+    set_title,
+)
+from .host import Host
+
+_log = logging.getLogger(__name__)
+
+LOAD_WITHIN = 60.0
+"""Seconds that secmod may take to say what is to be loaded."""
+
+
+def main() -> int:
+    """Until secmod closes its channel."""
+    inherited = read_state_env()
+    set_title("ocserv-host")
+    os.umask(0o077)
+    set_not_dumpable()
+    set_limit(resource.RLIMIT_CORE, 0)
+    set_parent_death_signal(signal.SIGKILL, inherited.parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _take_no_input()
+    sock = socket.socket(fileno=inherited.fds["secmod"])
+    channel = Channel[FromSecmodToHost](sock, FromSecmodToHost, trusted=True)
+    log = LogChannel(channel)
+    send_log(log, LogTarget())
+    try:
+        hooks = _load(channel)
+    except ConfigError as error:
+        channel.send(HostRefused(str(error)))
+        return 0
+    set_child_subreaper()
+    _freeze()
+    # From here on the end of the channel tells of secmod's end: a signal would leave behind what children started.
+    forget_parent_death_signal()
+    channel.send(HostReady())
+    try:
+        Host(channel, hooks, log).serve()
+    except Exception:  # noqa: BLE001 (the top of the process)
+        _log.exception("the host failed")
+        return 70
+    return 0
+
+
+def _load(channel: Channel[FromSecmodToHost]) -> Any:
+    """The hooks of the back end that secmod names. ConfigError."""
+    asked = channel.receive(LOAD_WITHIN).message
+    if not isinstance(asked, HostLoad):
+        raise ConfigError(f"{type(asked).__name__} came before HostLoad")
+    logging.getLogger().setLevel(asked.level)
+    manager = new_manager()
+    load(manager, asked.group, (asked.spec,), asked.vhost)
+    seal(manager)
+    return manager.hook
+
+
+def _freeze() -> None:
+    """Children share this memory until they write to it: no collector may touch every object's header."""
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+
+
+def _take_no_input() -> None:
+    """What a back end starts must not read main's terminal."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except OcservError as error:
+        sys.stderr.write(f"ocserv-host: {error}\n")
+        sys.exit(error.exit_code)
