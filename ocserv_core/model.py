@@ -148,6 +148,15 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
             min(self.tx_packets + other.tx_packets, MAX_TRAFFIC),
         )
 
+    def at_least(self, before: Traffic) -> Traffic:
+        """The greater of both, number by number."""
+        return Traffic(
+            max(self.rx_bytes, before.rx_bytes),
+            max(self.tx_bytes, before.tx_bytes),
+            max(self.rx_packets, before.rx_packets),
+            max(self.tx_packets, before.tx_packets),
+        )
+
 
 class PluginReport(msgspec.Struct, frozen=True, array_like=True):
     """An instance of a back end, as `occtl show plugins` tells of it: where it comes from, whether it is asked at all

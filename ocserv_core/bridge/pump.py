@@ -236,6 +236,11 @@ class Pump:
         """Packets go by TLS, until the client is heard by DTLS again."""
         self._pump.udp_up = 0
 
+    def limit(self, rx_per_sec: float, tx_per_sec: float) -> None:
+        """Other bounds hold from now on, in bytes a second from and to the client; 0 for none."""
+        self._pump.rx_limit.rate = rx_per_sec
+        self._pump.tx_limit.rate = tx_per_sec
+
     def use_datagrams(self, use: bool) -> None:
         """Whether packets may go by DTLS at all."""
         self._pump.udp_off = not use

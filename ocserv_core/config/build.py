@@ -7,7 +7,7 @@ reading. Nothing is opened here: what depends on a file's content is checked by 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -82,6 +82,21 @@ def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> U
                 draft.set(_USER[token.name], token, notes)
             else:
                 notes.unknown(token.line, _unknown(token.name, _USER))
+    notes.raise_errors()
+    return UserReading(UserOptions(**draft.values), tuple(notes.warnings))
+
+
+def read_user_options(lines: Mapping[str, str | Sequence[str]], source: str) -> UserReading:
+    """The same of what a back end says instead of a file; `source` stands for its name in messages. Raises
+    ConfigErrors, also for a name that means nothing."""
+    notes = Notes(source, strict=True)
+    draft = Draft()
+    for name, values in lines.items():
+        for value in (values,) if isinstance(values, str) else values:
+            if name in _USER:
+                draft.set(_USER[name], Token(name, value, value, line=0), notes)
+            else:
+                notes.unknown(0, _unknown(name, _USER))
     notes.raise_errors()
     return UserReading(UserOptions(**draft.values), tuple(notes.warnings))
 

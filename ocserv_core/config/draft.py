@@ -38,7 +38,8 @@ class Notes:
 
     def warn(self, line: int, message: str) -> None:
         """The reading goes on, but the administrator should know."""
-        self.warnings.append(f"{self.file}:{line}: {message}")
+        place = f"{self.file}:{line}" if line else self.file
+        self.warnings.append(f"{place}: {message}")
 
     def unknown(self, line: int, message: str) -> None:
         """A name that means nothing here."""

@@ -129,6 +129,16 @@ def effective(vhost: VhostOptions, overlay: UserOptions | None) -> SessionConfig
     )
 
 
+CHANGEABLE = ("idle_timeout", "session_timeout", "stats_report_time", "rx_data_per_sec", "tx_data_per_sec")
+"""What may change while a session is up."""
+
+
+def overlaid(session: SessionConfig, overlay: UserOptions) -> SessionConfig:
+    """The settings of a session with other values for what may change."""
+    said = {name: value for name in CHANGEABLE if (value := getattr(overlay, name)) is not None}
+    return msgspec.structs.replace(session, **said)
+
+
 def _first(wish: T | None, otherwise: T) -> T:
     return otherwise if wish is None or wish == () else wish
 

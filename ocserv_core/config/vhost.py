@@ -84,8 +84,18 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ] = ()
     acct: Annotated[
         BackendSpec | None,
-        Option(values.BACKEND, "Where sessions are accounted.", supported=False, reloadable=False),
+        Option(values.BACKEND, "Where sessions are accounted.", reloadable=False),
     ] = None
+    session_config: Annotated[
+        tuple[BackendSpec, ...],
+        Option(
+            values.BACKEND,
+            "Who says what holds for a user beside this file; what a later line says goes before an earlier. Without"
+            " it, a back end of auth or acct with groupconfig=true.",
+            reloadable=False,
+            repeat=Repeat.APPEND,
+        ),
+    ] = ()
     cert_user_oid: Annotated[
         str,
         Option(values.USER_OID, "Where a client certificate has the user's name; needed with auth = certificate."),

@@ -129,6 +129,7 @@ def _without_secrets(options: VhostOptions) -> VhostOptions:
         auth=_names_only(options.auth),
         enable_auth=_names_only(options.enable_auth),
         acct=None,
+        session_config=(),
         server_keys=(),
         key_pin="",
         srk_pin="",

@@ -288,6 +288,17 @@ class SecmodAttach(Message, frozen=True):
     """secmod was restarted. fds: the worker's new channel to it."""
 
 
+class UpdateLimits(Message, frozen=True):
+    """These hold for the session from now on. Times in seconds, rates in bytes a second, 0 for none; the remaining
+    time of the session is None where it has no end."""
+
+    idle_timeout: int
+    session_remaining: float | None
+    stats_report_time: int
+    rx_data_per_sec: int
+    tx_data_per_sec: int
+
+
 class Terminate(Message, frozen=True):
     """End the connection: BYE to the client with `reason` and `text`, then exit. In `reconnect` mode no BYE is
     sent, so that the client comes back with its cookie."""
@@ -346,6 +357,14 @@ class SessionLeased(Message, frozen=True):
 
     sid: SessionId
     lease: Lease
+
+
+class SessionStart(Message, frozen=True):
+    """The session has its addresses, and its client does not know of the tunnel yet: accounting may refuse it.
+    Asked where SessionReply says `accounted`. Answer: SessionStarted."""
+
+    request: int
+    sid: SessionId
 
 
 class SessionClose(Message, frozen=True):
@@ -423,6 +442,15 @@ class SessionReply(Message, frozen=True):
     started: float = 0.0
     lease: Lease = Lease()
     overlay: UserOptions | None = None
+    accounted: bool = False
+
+
+class SessionStarted(Message, frozen=True):
+    """Accounting knows of the session. Otherwise `refused` says why, and `status` is what the client is answered."""
+
+    request: int
+    refused: str = ""
+    status: int = 0
 
 
 class FinalStats(Message, frozen=True):
@@ -441,6 +469,13 @@ class DisconnectSession(Message, frozen=True):
     sid: SessionId
     reason: DisconnectReason
     text: str = ""
+
+
+class UpdateSession(Message, frozen=True):
+    """Other options hold for this session from now on (CoA, a quota), of those that can change while it is up."""
+
+    sid: SessionId
+    overlay: UserOptions
 
 
 class DisconnectWorker(Message, frozen=True):
@@ -650,7 +685,9 @@ FromWorkerToMain = (
     | ResumeDelete
     | LogLine
 )
-FromMainToWorker = AuthCookieReply | AuthCookieRefused | UdpSocket | ResumeReply | SecmodAttach | Terminate
+FromMainToWorker = (
+    AuthCookieReply | AuthCookieRefused | UdpSocket | ResumeReply | SecmodAttach | UpdateLimits | Terminate
+)
 FromMainToSecmod = (
     Configure
     | Commit
@@ -658,6 +695,7 @@ FromMainToSecmod = (
     | WorkerAttach
     | SessionOpen
     | SessionLeased
+    | SessionStart
     | SessionClose
     | OpenSessions
     | ListPlugins
@@ -668,8 +706,10 @@ FromSecmodToMain = (
     Configured
     | ConfigRefused
     | SessionReply
+    | SessionStarted
     | FinalStats
     | DisconnectSession
+    | UpdateSession
     | DisconnectWorker
     | SecmodStats
     | PluginList

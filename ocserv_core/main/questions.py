@@ -8,7 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..ipc.messages import FinalStats, Message, PluginList, SessionClose, SessionList, SessionReply, SessionRow
+from ..ipc.messages import (
+    FinalStats,
+    Message,
+    PluginList,
+    SessionClose,
+    SessionList,
+    SessionReply,
+    SessionRow,
+    SessionStarted,
+)
 from ..model import SessionId
 
 Answer = TypeVar("Answer", bound=Message)
@@ -54,7 +63,7 @@ class Questions:
         messages = (question.message for question in self._open.values())
         return [message.sid for message in messages if isinstance(message, SessionClose)]
 
-    def on_answer(self, message: SessionReply | FinalStats | PluginList | SessionList) -> None:
+    def on_answer(self, message: SessionReply | SessionStarted | FinalStats | PluginList | SessionList) -> None:
         """secmod answers; one that nobody waits for any more is nothing to us."""
         question = self._open.get(message.request)
         if question is not None and not question.answered.done():

@@ -36,6 +36,9 @@ from ..ipc.messages import (
     SessionOpen,
     SessionReply,
     SessionRow,
+    SessionStart,
+    SessionStarted,
+    UpdateSession,
 )
 from ..ipc.permits import close_all
 from ..model import PluginReport, SessionId
@@ -57,8 +60,9 @@ class Secmod:
     """One process at a time. `environment` is added to the child's: where its log goes.
 
     `open_sessions`: the sessions that have a connection. `on_fresh` is called when a new process has its first
-    configuration: main attaches its workers. `on_disconnect` gets secmod's wish to end a session, `on_cut_off` the
-    number of a worker that broke its permits, `on_death` the error with which a process ended that was in service.
+    configuration: main attaches its workers. `on_disconnect` and `on_update` get secmod's wish to end or to change a
+    session, `on_cut_off` the number of a worker that broke its permits, `on_death` the error with which a process
+    ended that was in service.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Secmod:
         open_sessions: Callable[[], Iterable[SessionId]],
         on_fresh: Callable[[], None],
         on_disconnect: Callable[[DisconnectSession], None],
+        on_update: Callable[[UpdateSession], None],
         on_cut_off: Callable[[int], None],
         on_death: Callable[[PeerLost | PeerViolation], None],
     ) -> None:
@@ -77,6 +82,7 @@ class Secmod:
         self._open_sessions = open_sessions
         self._on_fresh = on_fresh
         self._on_disconnect = on_disconnect
+        self._on_update = on_update
         self._on_cut_off = on_cut_off
         self._on_death = on_death
         self._child: Child | None = None
@@ -189,6 +195,10 @@ class Secmod:
         """Ask whether a cookie may open a tunnel."""
         return await self._questions.ask(build, SessionReply)
 
+    async def start_session(self, build: Callable[[int], SessionStart]) -> SessionStarted:
+        """Have the start of a session accounted."""
+        return await self._questions.ask(build, SessionStarted)
+
     async def close_session(self, build: Callable[[int], SessionClose]) -> FinalStats:
         """Account for the end of a connection."""
         return await self._questions.ask(build, FinalStats)
@@ -233,6 +243,9 @@ class Secmod:
     def _on_answer(self, message: SessionReply | FinalStats) -> None:
         self._questions.on_answer(message)
 
+    def _on_session_started(self, message: SessionStarted) -> None:
+        self._questions.on_answer(message)
+
     def _on_plugin_list(self, message: PluginList) -> None:
         self._questions.on_answer(message)
 
@@ -244,6 +257,9 @@ class Secmod:
 
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._on_disconnect(message)
+
+    def _on_update_session(self, message: UpdateSession) -> None:
+        self._on_update(message)
 
     def _on_disconnect_worker(self, message: DisconnectWorker) -> None:
         self._on_cut_off(message.worker)
@@ -261,10 +277,12 @@ class Secmod:
         Configured: _on_configured,
         ConfigRefused: _on_refused,
         SessionReply: _on_answer,
+        SessionStarted: _on_session_started,
         FinalStats: _on_answer,
         PluginList: _on_plugin_list,
         SessionList: _on_list,
         SecmodStats: _on_stats,
         DisconnectSession: _on_disconnect_session,
+        UpdateSession: _on_update_session,
         DisconnectWorker: _on_disconnect_worker,
     }

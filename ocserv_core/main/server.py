@@ -18,7 +18,7 @@ from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
-from ..ipc.messages import DisconnectSession, Terminate
+from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
@@ -95,6 +95,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         open_sessions=list,
         on_fresh=lambda: None,
         on_disconnect=lambda _message: None,
+        on_update=lambda _message: None,
         on_cut_off=lambda _worker: None,
         on_death=lambda _error: None,
     )
@@ -133,6 +134,7 @@ class Server:
             open_sessions=self._open_sessions,
             on_fresh=self._attach_workers,
             on_disconnect=self._on_disconnect_session,
+            on_update=self._on_update_session,
             on_cut_off=self._on_cut_off,
             on_death=self._on_secmod_death,
         )
@@ -294,6 +296,9 @@ class Server:
 
     def _on_disconnect_session(self, message: DisconnectSession) -> None:
         self._tasks.start(self._disconnect(message))
+
+    def _on_update_session(self, message: UpdateSession) -> None:
+        self._sessions.update(message)
 
     def _on_cut_off(self, worker: int) -> None:
         self._workers.cut_off(worker)

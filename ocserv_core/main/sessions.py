@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from ..config.session import SessionConfig, effective
+import msgspec
+
+from ..config.session import SessionConfig, effective, overlaid
 from ..config.tree import ServerConfig
 from ..errors import SystemFailure
 from ..ipc.messages import (
@@ -24,7 +26,10 @@ from ..ipc.messages import (
     SessionLeased,
     SessionOpen,
     SessionReply,
+    SessionStart,
     Terminate,
+    UpdateLimits,
+    UpdateSession,
 )
 from ..log import NOTICE
 from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
@@ -68,6 +73,7 @@ class _Opened:
     started: float
     last_lease: Lease
     config: SessionConfig
+    accounted: bool = False
 
 
 class Sessions:
@@ -156,7 +162,8 @@ class Sessions:
         assert reply.identity is not None
         # A reload may have removed it while secmod was asked.
         options = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default).options
-        return _Opened(reply.sid, reply.identity, reply.started, reply.lease, effective(options, reply.overlay))
+        config = effective(options, reply.overlay)
+        return _Opened(reply.sid, reply.identity, reply.started, reply.lease, config, reply.accounted)
 
     async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:
         """From a granted session to a tunnel that is up."""
@@ -168,9 +175,20 @@ class Sessions:
         try:
             await self._netlink.configure_tun(tun.index, lease, opened.config.mtu or DEFAULT_MTU)
             self._check_alive(worker)
+            await self._start_accounting(opened, lease)
+            self._check_alive(worker)
             self._hand_over(worker, opened, lease, tun)
         finally:
             tun.close()
+
+    async def _start_accounting(self, opened: _Opened, lease: Lease) -> None:
+        """Before the client hears of its tunnel: who cannot be accounted gets none."""
+        self._secmod.tell(SessionLeased(opened.sid, lease))
+        if opened.accounted:
+            started = await self._secmod.start_session(lambda number: SessionStart(number, opened.sid))
+            if started.refused:
+                _log.warning("session %s gets no tunnel: %s", short(opened.sid), started.refused)
+                raise _Refused(started.status, "Cookie is not acceptable")
 
     def _hand_over(self, worker: WorkerRecord, opened: _Opened, lease: Lease, tun: Tun) -> None:
         """From here on the device lives and dies with the worker, which holds its only descriptor."""
@@ -189,7 +207,6 @@ class Sessions:
         self.workers.phase(worker, ConnectionState.TUNNEL)
         if not opened.config.no_udp:
             self._associations.add(worker.number, worker.tunnel.dtls_id, worker.remote.ip)
-        self._secmod.tell(SessionLeased(opened.sid, lease))
         reply = AuthCookieReply(
             sid=opened.sid,
             username=identity.username,
@@ -315,6 +332,22 @@ class Sessions:
         workers = self.workers.of_session(sid)
         await asyncio.gather(*(self.workers.end(worker, Terminate(reason, text)) for worker in workers))
         return bool(workers)
+
+    def update(self, message: UpdateSession) -> None:
+        """Other options hold for a session that is up."""
+        for worker in self.workers.of_session(message.sid):
+            if worker.tunnel is not None and worker.state is not ConnectionState.ENDED:
+                config = overlaid(worker.tunnel.config, message.overlay)
+                worker.tunnel = msgspec.structs.replace(worker.tunnel, config=config)
+                left = worker.tunnel.started + config.session_timeout - time.time()
+                limits = UpdateLimits(
+                    idle_timeout=config.idle_timeout,
+                    session_remaining=max(0.0, left) if config.session_timeout else None,
+                    stats_report_time=config.stats_report_time,
+                    rx_data_per_sec=config.rx_data_per_sec,
+                    tx_data_per_sec=config.tx_data_per_sec,
+                )
+                self.workers.send(worker, limits)
 
     async def _set_mtu(self, worker: WorkerRecord, mtu: int) -> None:
         assert worker.tunnel is not None

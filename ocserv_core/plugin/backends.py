@@ -127,13 +127,30 @@ class SessionActs(Protocol):
         stats-report-time, rx-data-per-sec, tx-data-per-sec. OptionError for others, and for wrong values."""
 
 
+class _NoSessions:
+    """Where there are none: a test of a back end alone, a configuration that is only checked."""
+
+    def find(self, _vhost: str) -> list[Session]:
+        return []
+
+    def disconnect(self, sid: SessionId, text: str) -> None:
+        raise RuntimeError(f"there is no session {sid} to end: {text}")
+
+    def update(self, sid: SessionId, _options: Options) -> None:
+        raise RuntimeError(f"there is no session {sid} to change")
+
+
+NO_SESSIONS: SessionActs = _NoSessions()
+
+
 class OptionError(Exception):
     """An option in a back end's brackets is unknown or wrong; the text says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What a back end may know of the place where it stands."""
+    """What a back end may know of the place where it stands, and what it may do from there."""
 
     vhost: str
     name: str
+    sessions: SessionActs = NO_SESSIONS

@@ -16,7 +16,7 @@ from stevedore import NamedExtensionManager
 
 from ..config.values import BackendSpec
 from ..errors import ConfigError
-from .backends import BackendContext, Limits, OptionError
+from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
 from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs
 
 _log = logging.getLogger(__name__)
@@ -44,8 +44,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A back end that is loaded: its name in the configuration, and the object that implements the hooks."""
+    """A back end that is loaded: its name in the configuration, and the object that implements the hooks of its
+    entry-point group."""
 
+    group: str
     name: str
     spec: BackendSpec
     implementation: object
@@ -65,13 +67,24 @@ def new_manager() -> pluggy.PluginManager:
     return manager
 
 
-def load(manager: pluggy.PluginManager, group: str, specs: Sequence[BackendSpec], vhost: str) -> tuple[Plugin, ...]:
-    """Load the back ends that `specs` name from the entry-point group `group` into `manager`.
+def load(
+    manager: pluggy.PluginManager,
+    group: str,
+    specs: Sequence[BackendSpec],
+    vhost: str,
+    acts: SessionActs = NO_SESSIONS,
+) -> tuple[Plugin, ...]:
+    """Load the back ends that `specs` name from the entry-point group `group` into `manager`. acts: what they may do
+    to sessions.
 
     Raises ConfigError for the first thing that is wrong, at the line of its spec.
     """
     extensions = _find(group, specs)
-    return tuple(_register(manager, group, spec, extensions[spec.name], vhost) for spec in specs)
+    contexts = [BackendContext(vhost, spec.name, acts) for spec in specs]
+    return tuple(
+        _register(manager, group, spec, extensions[spec.name], context)
+        for spec, context in zip(specs, contexts, strict=True)
+    )
 
 
 def seal(manager: pluggy.PluginManager) -> None:
@@ -146,10 +159,12 @@ def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, An
     return fail
 
 
-def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, vhost: str) -> Plugin:
+def _register(
+    manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, context: BackendContext
+) -> Plugin:
     _check_api(spec, getattr(factory, "ocserv_api", None))
     try:
-        implementation = factory(dict(spec.options), BackendContext(vhost=vhost, name=spec.name))
+        implementation = factory(dict(spec.options), context)
     except OptionError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
     except Exception as error:
@@ -161,7 +176,7 @@ def _register(manager: pluggy.PluginManager, group: str, spec: BackendSpec, fact
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
-    return Plugin(spec.name, spec, implementation, _origin(group, spec.name, factory))
+    return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory))
 
 
 def _origin(group: str, name: str, factory: Any) -> Origin:

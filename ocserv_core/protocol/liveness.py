@@ -52,6 +52,13 @@ class Liveness:
         self._next_stats = _after(now, settings.stats_report_time or None)
         self._next_rekey = _after(now, settings.rekey_time or None)
 
+    def update(self, settings: LivenessSettings, now: float) -> None:
+        """Other settings hold from `now` on; DPD and rekey are agreed with the client and stay."""
+        if settings.stats_report_time != self._settings.stats_report_time:
+            self._next_stats = _after(now, settings.stats_report_time or None)
+        self._session_end = _after(now, settings.session_remaining)
+        self._settings = settings
+
     def next_deadline(self) -> float:
         """When `on_deadline` is to be called next; infinity where no timer runs."""
         return min(self._dpd_due(), self._idle_end(), self._session_end, self._next_stats, self._next_rekey)

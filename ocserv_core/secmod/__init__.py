@@ -12,5 +12,8 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     parking.py        which of them wait for their user, and how many of one address may
     requests.py       the permits and answers of one worker
     sessions.py       opening, closing, revoking logical sessions
+    configuration.py  what configuration back ends say of a user
+    acts.py           what back ends may do to sessions
+    accounting.py     what accounting back ends are told of sessions, in order, until they have taken it
     store.py          the table of sessions on disk
 """

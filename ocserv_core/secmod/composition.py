@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ..errors import ConfigError, ConfigErrors
-from ..model import Identity, PluginReport
+from ..model import Identity
 from ..plugin.backends import Denied, Login
 from ..plugin.manager import Plugin
 from .instance import Instance
@@ -35,9 +35,9 @@ class Composition:
             return self.methods[0]
         return next((method for method in self.methods if method.name == name), None)
 
-    def report(self, vhost: str) -> list[PluginReport]:
-        """Every instance, for occtl."""
-        return [instance.report(vhost) for method in self.methods for instance in method.instances]
+    def instances(self) -> list[Instance]:
+        """Every back end of it."""
+        return [instance for method in self.methods for instance in method.instances]
 
     def groups(self) -> tuple[str, ...]:
         """What the primary method's back ends offer for `auto-select-group`. ConfigErrors where one cannot tell."""

@@ -14,6 +14,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 import pluggy
@@ -25,6 +26,8 @@ from ..state.breaker import Breaker, BreakerState
 from .threads import Conversing
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Refused(Unavailable):
@@ -77,7 +80,7 @@ class Instance:
         origin, counters = self.plugin.origin, self.counters
         return PluginReport(
             vhost=vhost,
-            group="ocserv.auth",
+            group=self.plugin.group,
             name=self.name,
             process="secmod",
             distribution=origin.distribution,
@@ -99,10 +102,28 @@ class Instance:
             await work.go_on()
             return answer
 
+        async def converse() -> Identity:
+            return _checked(await self._run("ocserv_authenticate", {"login": login}, work, parked))
+
+        return await self._within_bounds(work, converse)
+
+    async def call(self, hook: str, **arguments: object) -> object:
+        """A hook that asks nothing. Denied, Unavailable, and whatever a plugin may raise; None where the plugin does
+        not have it."""
+        if not self.has(hook):
+            return None
+        work = _Work(self)
+        return await self._within_bounds(work, lambda: self._run(hook, arguments, work, None))
+
+    def has(self, hook: str) -> bool:
+        """Whether the plugin implements it."""
+        return getattr(self.plugin.implementation, hook, None) is not None
+
+    async def _within_bounds(self, work: _Work, act: Callable[[], Awaitable[T]]) -> T:
         try:
             async with work.limit:
                 await work.go_on()
-                identity = _checked(await self._converse(login, parked, work))
+                result = await act()
         except Denied:
             self._breaker.on_success(work)
             self.counters.denied += 1
@@ -128,20 +149,22 @@ class Instance:
         else:
             self._breaker.on_success(work)
             self.counters.granted += 1
-            return identity
+            return result
         finally:
             work.end()
 
-    async def _converse(self, login: Login, ask: Ask, work: _Work) -> object:
-        """Every other plugin is left out of the call: authentication is no fan-out."""
+    async def _run(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
+        """The hook of this plugin alone. `ask`: what it may ask its user by, for a hook that has this argument."""
         others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
-        caller = self._manager.subset_hook_caller("ocserv_authenticate", others)
-        if inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_authenticate", None)):
-            awaited: Awaitable[object] = caller(login=login, ask=ask)
+        caller = self._manager.subset_hook_caller(hook, others)
+        if inspect.iscoroutinefunction(getattr(self.plugin.implementation, hook, None)):
+            awaited: Awaitable[object] = caller(**arguments, **({"ask": ask} if ask else {}))
             return await awaited
         if self.threads >= self.limits.threads:
-            raise Refused(f"{self.threads} logins are in progress")
-        return await self._in_thread(lambda blocking: caller(login=login, ask=blocking), ask, work)
+            raise Refused(f"{self.threads} calls are in progress")
+        return await self._in_thread(
+            lambda blocking: caller(**arguments, **({"ask": blocking} if ask else {})), ask or _ask_nobody, work
+        )
 
     async def _in_thread(self, rounds: Callable[[BlockingAsk], object], ask: Ask, work: _Work) -> object:
         """A thread of its own for each login: one that hangs holds up nobody, and keeps its place until it returns."""
@@ -259,6 +282,10 @@ class _Work:
     def _reschedule(self, when: float | None) -> None:
         with contextlib.suppress(RuntimeError):  # the stretch is ending by its limit already
             self.limit.reschedule(when)
+
+
+async def _ask_nobody(_prompt: Prompt) -> str:
+    raise TypeError("a hook without a login asks a question")
 
 
 def _checked(identity: object) -> Identity:

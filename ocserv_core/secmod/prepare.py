@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ..config.tree import ServerConfig, Vhost
+from ..config.values import BackendSpec
 from ..config.vhost import VhostOptions
 from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
+from ..plugin.backends import NO_SESSIONS, SessionActs
 from ..plugin.manager import load, new_manager, seal
 from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
@@ -34,6 +37,13 @@ class PreparedVhost:
     keys: KeyRing
     composition: Composition
     auth_timeout: float
+    configuration: tuple[Instance, ...] = ()
+    accounting: Instance | None = None
+
+    def instances(self) -> list[Instance]:
+        """Every back end that is loaded for it."""
+        accounting = () if self.accounting is None else (self.accounting,)
+        return [*self.composition.instances(), *self.configuration, *accounting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +60,12 @@ class Prepared:
         return {vhost.name: vhost.composition.groups() for vhost in wanted}
 
 
-def prepare_sealed(generation: int, fd: int) -> tuple[Prepared | None, Configured | ConfigRefused]:
+def prepare_sealed(generation: int, fd: int, acts: SessionActs) -> tuple[Prepared | None, Configured | ConfigRefused]:
     """Prepare what main has put into a sealed memfd, which is closed. Whatever goes wrong, and wherever: there is an
     answer, since main waits for it."""
     try:
         config = msgspec.msgpack.decode(_take(fd), type=ServerConfig)
-        prepared = prepare(generation, config)
+        prepared = prepare(generation, config, acts)
         return prepared, Configured(generation, prepared.groups())
     except ConfigErrors as errors:
         faults = tuple(ConfigFault(error.message, error.file, error.line) for error in errors.errors)
@@ -72,14 +82,15 @@ def _take(fd: int) -> bytes:
         os.close(fd)
 
 
-def prepare(generation: int, config: ServerConfig) -> Prepared:
-    """Load everything that `config` names. ConfigErrors with all that is wrong."""
+def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIONS) -> Prepared:
+    """Load everything that `config` names. acts: what back ends may do to sessions. ConfigErrors with all that is
+    wrong."""
     faults: list[ConfigError] = []
     _check_store(config, faults)
     vhosts: dict[str, PreparedVhost] = {}
     for vhost in config.vhosts:
         try:
-            vhosts[vhost.name] = _prepare_vhost(vhost, float(config.server.auth_timeout))
+            vhosts[vhost.name] = _prepare_vhost(vhost, float(config.server.auth_timeout), acts)
         except ConfigErrors as several:
             faults.extend(several.errors)
     if faults:
@@ -87,14 +98,16 @@ def prepare(generation: int, config: ServerConfig) -> Prepared:
     return Prepared(generation, config, vhosts)
 
 
-def _prepare_vhost(vhost: Vhost, auth_timeout: float) -> PreparedVhost:
+def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:
     faults: list[ConfigError] = []
     keys = _load_keys(vhost, faults)
-    composition = _load_backends(vhost, faults)
-    if faults or composition is None:
+    backends = _load_backends(vhost, acts, faults)
+    if faults or backends is None:
         raise ConfigErrors(faults)
+    composition, configuration, accounting = backends
     # 0 is no limit for the C server's worker; a login that nobody ends would be parked for ever.
-    return PreparedVhost(vhost.name, vhost.options, keys, composition, auth_timeout or 86400.0)
+    patience = auth_timeout or 86400.0
+    return PreparedVhost(vhost.name, vhost.options, keys, composition, patience, configuration, accounting)
 
 
 def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> KeyRing:
@@ -125,21 +138,35 @@ def _pin(vhost: Vhost) -> bytes | None:
     return None
 
 
-def _load_backends(vhost: Vhost, faults: list[ConfigError]) -> Composition | None:
-    """The primary method is the first; each `enable-auth` line is one of its own."""
+def _load_backends(
+    vhost: Vhost, acts: SessionActs, faults: list[ConfigError]
+) -> tuple[Composition, tuple[Instance, ...], Instance | None] | None:
+    """The ways in, who configures sessions, and who accounts them. Of the ways in the primary one is the first; each
+    `enable-auth` line is one of its own."""
     options = vhost.options
     manager = new_manager()
-    methods = []
+
+    def instances(group: str, specs: Sequence[BackendSpec]) -> tuple[Instance, ...]:
+        return tuple(Instance(plugin, manager) for plugin in load(manager, group, specs, vhost.name, acts))
+
     try:
-        for specs in (options.auth, *((spec,) for spec in options.enable_auth)):
-            plugins = load(manager, "ocserv.auth", specs, vhost.name)
-            instances = tuple(Instance(plugin, manager) for plugin in plugins)
-            methods.append(Method(method_name([plugin.name for plugin in plugins]), instances))
+        ways = [instances("ocserv.auth", specs) for specs in (options.auth, *((s,) for s in options.enable_auth))]
+        configuration = instances("ocserv.config", _session_config(options))
+        accounting = instances("ocserv.acct", (options.acct,) if options.acct else ())
         seal(manager)
     except ConfigError as error:
         faults.append(error)
         return None
-    return Composition(tuple(methods))
+    methods = tuple(Method(method_name([instance.name for instance in way]), way) for way in ways)
+    return Composition(methods), configuration, next(iter(accounting), None)
+
+
+def _session_config(options: VhostOptions) -> tuple[BackendSpec, ...]:
+    """`groupconfig=true` of a back end says that it also configures sessions, as ocserv.conf of the C server has it."""
+    if options.session_config:
+        return options.session_config
+    specs = (*options.auth, *options.enable_auth, *((options.acct,) if options.acct else ()))
+    return tuple(spec for spec in specs if spec.options.get("groupconfig", "").lower() in ("true", "yes"))[:1]
 
 
 def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:

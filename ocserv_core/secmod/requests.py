@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
+
 from ..errors import PeerLost, PeerViolation
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
@@ -55,7 +57,7 @@ class Phase(enum.Enum):
 class SessionDesk(Protocol):
     """What a worker needs of the sessions."""
 
-    def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
+    def on_stats(self, sid: SessionId, worker: int, traffic: Traffic) -> None:
         """Cumulative traffic of a connection that goes on."""
 
     def log_out(self, cookie: Cookie) -> None:
@@ -173,8 +175,10 @@ class WorkerPeer:
         """Traffic so far; the last one tells why the connection ended."""
         if message.sid != self.sid:
             raise PeerViolation("statistics of another session")
+        if min(msgspec.structs.astuple(message.traffic)) < 0:
+            raise PeerViolation("negative statistics")
         if message.reason is None:
-            self._sessions.on_stats(message.sid, message.traffic)
+            self._sessions.on_stats(message.sid, self.number, message.traffic)
         else:
             self.last_reason = message.reason
 

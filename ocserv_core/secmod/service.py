@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from ..errors import PeerLost, PeerViolation, StateError
@@ -36,13 +36,17 @@ from ..ipc.messages import (
     SessionList,
     SessionOpen,
     SessionReply,
+    SessionStart,
+    SessionStarted,
     WorkerAttach,
 )
 from ..ipc.permits import Gate, Permit
 from ..model import DisconnectReason, Identity, SessionId
 from ..plugin.backends import Login
+from .acts import Acts
 from .composition import Method
 from .conversation import Conversations
+from .instance import Instance
 from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
 from .sessions import Sessions
@@ -75,7 +79,9 @@ class Service:
         self._prepared: dict[int, Prepared] = {}
         self._current: Prepared | None = None
         self._sessions: Sessions | None = None
+        self._acts = Acts(lambda: self.sessions, self._main.send)
         self._preparing: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
         self._started: dict[int, float] = {}
         self._failures = 0
         self._successes = 0
@@ -89,7 +95,7 @@ class Service:
         sweeper.cancel()
         self._logins.cancel_all()
         if self._sessions is not None:
-            self._sessions.close_store()
+            await self._sessions.end()
 
     @property
     def sessions(self) -> Sessions:
@@ -122,6 +128,21 @@ class Service:
             _log.exception("%s could not be answered", type(message).__name__)
             self._main.send(failure(message))
 
+    def _in_background(self, asked: Message, answering: Coroutine[Any, Any, Message]) -> None:
+        """Back ends are asked before main has its answer."""
+
+        async def answer() -> None:
+            try:
+                reply = await answering
+            except Exception:  # noqa: BLE001 (the top of a task: main waits for a reply)
+                _log.exception("%s could not be answered", type(asked).__name__)
+                reply = _FAILURES[type(asked)](asked)
+            self._main.send(reply)
+
+        task = asyncio.create_task(answer())
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     def answer_configure(self, message: Configure, fd: int) -> None:
         """Prepare in a thread; Signs go on meanwhile."""
         task = asyncio.create_task(self._configure(message.generation, fd))
@@ -129,7 +150,7 @@ class Service:
         task.add_done_callback(self._preparing.discard)
 
     async def _configure(self, generation: int, fd: int) -> None:
-        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd)
+        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd, self._acts)
         if prepared is not None:
             self._prepared[generation] = prepared
         self._main.send(answer)
@@ -144,7 +165,7 @@ class Service:
         server = prepared.config.server
         if self._sessions is None:
             store = open_store(server.session_store.name, server.state_dir)
-            self._sessions = Sessions(store, self._on_logged_out)
+            self._sessions = Sessions(store, self._on_logged_out, self._accounting_of)
         self._sessions.use(prepared.config)
         self._gate.phase = Phase.SERVING
 
@@ -178,13 +199,21 @@ class Service:
             self._cut_off(peer, PeerViolation(f"it asks for a tunnel of '{message.vhost}', and is of '{peer.vhost}'"))
             self._main.send(SessionReply(message.request, refused="a worker of another vhost", status=503))
             return
-        reply = self.sessions.open(message)
+        self._in_background(message, self._open_session(message, peer))
+
+    async def _open_session(self, message: SessionOpen, peer: WorkerPeer) -> SessionReply:
+        vhost = self.current.vhosts.get(message.vhost)
+        reply = await self.sessions.open(message, peer.local.ip, vhost.configuration if vhost else ())
         if reply.refused:
             self._failures += 1
             self._send_stats()
         else:
             peer.enter_tunnel(reply.sid)
-        self._main.send(reply)
+        return reply
+
+    def answer_session_start(self, message: SessionStart) -> None:
+        """Its accounting."""
+        self._in_background(message, self.sessions.start(message))
 
     def answer_session_leased(self, message: SessionLeased) -> None:
         """Its addresses."""
@@ -208,7 +237,7 @@ class Service:
     def answer_list_plugins(self, message: ListPlugins) -> None:
         """For occtl."""
         vhosts = self.current.vhosts.values()
-        reports = [report for vhost in vhosts for report in vhost.composition.report(vhost.name)]
+        reports = [instance.report(vhost.name) for vhost in vhosts for instance in vhost.instances()]
         self._main.send(PluginList(message.request, tuple(reports)))
 
     def answer_list_sessions(self, message: ListSessions) -> None:
@@ -236,6 +265,10 @@ class Service:
     def _on_login_failed(self, _login: Login) -> None:
         self._failures += 1
         self._send_stats()
+
+    def _accounting_of(self, vhost: str) -> Instance | None:
+        named = self.current.vhosts.get(vhost)
+        return None if named is None else named.accounting
 
     def _on_logged_out(self, sid: SessionId) -> None:
         self._main.send(DisconnectSession(sid, DisconnectReason.USER, "logged out"))
@@ -296,6 +329,7 @@ PERMITS: Mapping[type[Message], Permit[Answer]] = {
     WorkerAttach: Permit(Service.answer_worker_attach, _SERVING, fds=1),
     SessionOpen: Permit(Service.answer_session_open, _SERVING),
     SessionLeased: Permit(Service.answer_session_leased, _SERVING),
+    SessionStart: Permit(Service.answer_session_start, _SERVING),
     SessionClose: Permit(Service.answer_session_close, _SERVING),
     OpenSessions: Permit(Service.answer_open_sessions, _SERVING),
     ListPlugins: Permit(Service.answer_list_plugins, _SERVING),
@@ -305,6 +339,7 @@ PERMITS: Mapping[type[Message], Permit[Answer]] = {
 
 _FAILURES: Mapping[type[Message], Callable[[Any], Message]] = {
     SessionOpen: lambda asked: SessionReply(asked.request, refused="secmod failed", status=503),
+    SessionStart: lambda asked: SessionStarted(asked.request, refused="secmod failed", status=503),
     # The cookie may live: its addresses are better kept too long than given to somebody else.
     SessionClose: lambda asked: FinalStats(asked.request, asked.sid, asked.traffic, asked.reason, cookie_lives=True),
     ListPlugins: lambda asked: PluginList(asked.request, ()),

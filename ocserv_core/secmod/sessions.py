@@ -1,6 +1,7 @@
 """Logical sessions at secmod: granted by a login, opened and closed by main, kept in the store.
 
-The rules are state/sessions.py's; this file feeds them time and randomness, and writes down every change.
+The rules are state/sessions.py's; this file feeds them time and randomness, writes down every change, and tells
+accounting of it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
+from .. import plugin
 from ..config.tree import ServerConfig
 from ..errors import StateError
 from ..ipc.messages import (
@@ -24,9 +27,11 @@ from ..ipc.messages import (
     SessionOpen,
     SessionReply,
     SessionRow,
+    SessionStart,
+    SessionStarted,
 )
 from ..model import Cookie, DisconnectReason, Identity, SessionId, Traffic, short
-from ..plugin.backends import Login
+from ..plugin.backends import Denied, Login, Unavailable
 from ..state.sessions import (
     COOKIE_BYTES,
     SID_BYTES,
@@ -38,7 +43,10 @@ from ..state.sessions import (
     build_cookie,
     build_sid,
 )
+from .accounting import Accounting, Ending, InstanceOf
 from .composition import Method
+from .configuration import Refused, options_of
+from .instance import Instance
 from .store import Change, MemoryStore, SqliteStore
 
 _log = logging.getLogger(__name__)
@@ -46,17 +54,23 @@ _log = logging.getLogger(__name__)
 WRITE_TIMEOUT = 2.0
 """Seconds that a login waits for its session to be on disk; a slow disk delays it, and no longer."""
 
+ACCOUNTING_ENDS_WITHIN = 0.7
+"""Seconds that the end of the process waits for accounting; main's patience with it is about a second (END_WITHIN)."""
+
 
 class Sessions:
     """The table, its store, and the configuration whose cookie rules hold."""
 
-    def __init__(self, store: MemoryStore | SqliteStore, disconnect: Callable[[SessionId], None]) -> None:
+    def __init__(
+        self, store: MemoryStore | SqliteStore, disconnect: Callable[[SessionId], None], instance_of: InstanceOf
+    ) -> None:
         """disconnect: ends the tunnel of a session whose user has logged out."""
         self._store = store
         self._disconnect = disconnect
         self._config: ServerConfig | None = None
         self._told: set[SessionId] = set()
         self._table = SessionTable(self._read())
+        self._accounting = Accounting(instance_of, time.time, self._on_end_told)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -64,6 +78,7 @@ class Sessions:
     def use(self, config: ServerConfig) -> None:
         """The rules of this configuration hold from now on."""
         self._config = config
+        self._write()
 
     # ---- the life of a session
 
@@ -93,17 +108,25 @@ class Sessions:
         )
         return AuthGranted(session.sid, cookie, identity.username, identity.group)
 
-    def open(self, message: SessionOpen) -> SessionReply:
-        """May this cookie open a tunnel?"""
+    async def open(self, message: SessionOpen, local_ip: str, configuration: Sequence[Instance]) -> SessionReply:
+        """May this cookie open a tunnel, and what holds for it?"""
+        policy = self._policy(message.vhost)
+        asked: dict[str, Any] = {
+            "vhost": message.vhost,
+            "ip": message.remote_ip,
+            "policy": policy,
+            "certificate": message.certificate,
+        }
+        found = self._table.may_open(message.cookie, now=time.time(), **asked)
+        if isinstance(found, Refusal):
+            return SessionReply(message.request, refused=found.value, status=401)
+        try:
+            overlay = await options_of(view(found, message.remote_ip, local_ip), configuration, found.updates)
+        except Refused as refusal:
+            return SessionReply(message.request, refused=str(refusal), status=refusal.status)
+        # While a back end was asked, the session may have ended.
         found = self._table.open(
-            message.cookie,
-            vhost=message.vhost,
-            worker=message.worker,
-            ip=message.remote_ip,
-            client=message.client,
-            now=time.time(),
-            policy=self._policy(message.vhost),
-            certificate=message.certificate,
+            message.cookie, worker=message.worker, client=message.client, local_ip=local_ip, now=time.time(), **asked
         )
         self._write()
         if isinstance(found, Refusal):
@@ -115,7 +138,30 @@ class Sessions:
             login_ip=found.login_ip,
             started=found.created,
             lease=found.lease,
+            overlay=overlay,
+            accounted=self._accounting.wants(found.vhost),
         )
+
+    async def start(self, message: SessionStart) -> SessionStarted:
+        """It has its addresses: tell accounting, once; of a reconnect it hears by statistics."""
+        session = self._table.get(message.sid)
+        if session is None:
+            return SessionStarted(message.request, refused="the session is over", status=401)
+        if session.accounted:
+            self._accounting.report(view(session), session.traffic, time.time())
+            return SessionStarted(message.request)
+        try:
+            await self._accounting.start(view(session))
+        except Denied as denial:
+            return SessionStarted(message.request, refused=f"accounting denies: {denial}", status=401)
+        except Unavailable as silence:
+            return SessionStarted(message.request, refused=f"accounting is not available: {silence}", status=503)
+        except Exception:  # noqa: BLE001 (a plugin's fault is this session's, and nobody else's)
+            _log.exception("the start of session %s could not be accounted", short(session.sid))
+            return SessionStarted(message.request, refused="accounting failed", status=503)
+        self._table.note_accounted(message.sid)
+        self._write()
+        return SessionStarted(message.request)
 
     def note_lease(self, message: SessionLeased) -> None:
         """Remember the addresses for the next time."""
@@ -191,17 +237,39 @@ class Sessions:
             _log.debug("session %s has expired", short(session.sid))
         self._write()
 
-    def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
-        """Interim statistics of a connection; accounting back ends will hear of them."""
+    def on_stats(self, sid: SessionId, worker: int, traffic: Traffic) -> None:
+        """Interim statistics of a connection."""
         _log.debug("session %s: rx %d, tx %d", short(sid), traffic.rx_bytes, traffic.tx_bytes)
+        session = self._table.note_traffic(sid, worker, traffic)
+        if session is not None and session.accounted:
+            self._accounting.report(view(session), session.traffic, time.time())
+        self._write()
+
+    def note_update(self, sid: SessionId, options: plugin.Options) -> None:
+        """A back end has changed these options; they hold at a reconnect too."""
+        lines = {name: [value] if isinstance(value, str) else list(value) for name, value in options.items()}
+        self._table.note_update(sid, lines)
+        self._write()
+
+    def views(self, vhost: str) -> list[plugin.Session]:
+        """The sessions of a vhost with a tunnel, for back ends."""
+        return [
+            view(session) for session in self._table.rows(time.time()) if session.workers and session.vhost == vhost
+        ]
 
     def rows(self) -> list[SessionRow]:
         """As `occtl show sessions` lists them."""
         return [_row(session) for session in self._table.rows(time.time())]
 
-    def close_store(self) -> None:
-        """Write what is left."""
+    async def end(self) -> None:
+        """Tell accounting and write what is left, within the time that an end may take."""
+        await self._accounting.close(ACCOUNTING_ENDS_WITHIN)
+        self._write()
         self._store.close()
+
+    def _on_end_told(self, sid: SessionId) -> None:
+        self._table.forget(sid)
+        self._write()
 
     def _policy(self, vhost: str) -> CookiePolicy:
         """The cookie rules of a vhost; of the default one where it was removed by a reload."""
@@ -227,6 +295,8 @@ class Sessions:
     def _write(self) -> None:
         for change in self._table.take_changes():
             self._store.apply(_encode(change))
+        for session in self._table.take_ended():
+            self._accounting.end(Ending(view(session), session.totals, session.last_reason, session.last_seen))
 
     async def _write_and_wait(self) -> None:
         written = asyncio.Event()
@@ -243,6 +313,26 @@ class Sessions:
                 await written.wait()
         except TimeoutError:
             _log.warning("the session store is slow: a login goes on before it is on disk")
+
+
+def view(session: Session, remote_ip: str = "", local_ip: str = "") -> plugin.Session:
+    """As back ends see it; with the addresses of a connection that is being opened."""
+    identity = session.identity
+    return plugin.Session(
+        sid=session.sid,
+        vhost=session.vhost,
+        username=identity.username,
+        group=identity.group,
+        groups=identity.groups,
+        attributes=identity.attributes,
+        method=session.method,
+        client=session.client,
+        remote_ip=remote_ip or session.last_ip,
+        local_ip=local_ip or session.local_ip,
+        lease=session.lease,
+        created=session.created,
+        started=session.started,
+    )
 
 
 def _encode(change: object) -> Change:

@@ -8,6 +8,9 @@ does what CLOSE_RULES says once the last connection is gone, `log_out` as if tha
 `sweep` ends those whose time is over.
 It never ends by time while a connection is open.
 
+A session that accounting knows is not forgotten with its end: `take_ended` hands it over, its row stays in the store
+(`ending`) until `forget` says that accounting has heard of the end.
+
 Every change is noted for the store: `take_changes` hands over what must be written.
 """
 
@@ -70,8 +73,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One logical session: a row of the table, and of the store.
 
     `expires` counts only while `workers` (the numbers of its open connections) is empty. `totals` is the traffic of
-    the connections that ended; `words` what open connections' workers said of their end. `login_ip` is where the
-    login came from, `last_ip` the last connection.
+    the connections that ended, `running` what open ones have told since; `words` what open connections' workers said
+    of their end. `login_ip` is where the login came from, `last_ip` the last connection, and `local_ip` where that
+    came to. `started` is when the first tunnel was opened, `last_seen` when the last connection ended; 0.0 before.
+    `updates` are options that a back end has changed since, by their names in ocserv.conf.
+    `accounted`: accounting has opened it and must hear of its end; `ending`: it is over, and accounting may not
+    have heard yet.
     """
 
     sid: SessionId
@@ -91,7 +98,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     revoked: bool = False
     lease: Lease = Lease()
     totals: Traffic = Traffic()
+    running: dict[int, Traffic] = {}
     last_reason: DisconnectReason = DisconnectReason.UNSPECIFIED
+    local_ip: str = ""
+    started: float = 0.0
+    last_seen: float = 0.0
+    updates: dict[str, list[str]] = {}
+    accounted: bool = False
+    ending: bool = False
+
+    @property
+    def traffic(self) -> Traffic:
+        """Over all connections, as far as is known."""
+        return sum(self.running.values(), self.totals)
 
     @property
     def in_use(self) -> int:
@@ -165,7 +184,9 @@ class SessionTable:
     """The sessions by name and by cookie. `sessions`: what the store had."""
 
     def __init__(self, sessions: Iterable[Session] = ()) -> None:
-        self._by_sid = {session.sid: session for session in sessions}
+        stored = list(sessions)
+        self._by_sid = {session.sid: session for session in stored if not session.ending}
+        self._ended = [session for session in stored if session.ending]
         self._by_cookie = {session.cookie_hash: session.sid for session in self._by_sid.values()}
         self._changes: dict[SessionId, Put | Delete] = {}
 
@@ -213,15 +234,11 @@ class SessionTable:
         now: float,
         policy: CookiePolicy,
         certificate: CertificateFacts | None = None,
+        local_ip: str = "",
     ) -> Session | Refusal:
         """A connection wants to use the session. The same worker's asking again is answered the same."""
-        session = self.by_cookie(cookie)
-        if session is None:
-            return Refusal.UNKNOWN
-        refusal = _refusal(session, vhost, ip, now, policy, certificate)
-        if refusal is not None:
-            return refusal
-        if worker in session.workers:
+        session = self.may_open(cookie, vhost=vhost, ip=ip, now=now, policy=policy, certificate=certificate)
+        if isinstance(session, Refusal) or worker in session.workers:
             return session
         return self._change(
             session,
@@ -229,8 +246,26 @@ class SessionTable:
             expires=_renewed(now, policy),
             opened_once=True,
             last_ip=ip,
+            local_ip=local_ip,
             client=client,
+            started=session.started or now,
         )
+
+    def may_open(
+        self,
+        cookie: Cookie,
+        *,
+        vhost: str,
+        ip: str,
+        now: float,
+        policy: CookiePolicy,
+        certificate: CertificateFacts | None = None,
+    ) -> Session | Refusal:
+        """Whether a connection could use the session; nothing changes."""
+        session = self.by_cookie(cookie)
+        if session is None:
+            return Refusal.UNKNOWN
+        return _refusal(session, vhost, ip, now, policy, certificate) or session
 
     def close(
         self,
@@ -258,7 +293,9 @@ class SessionTable:
             workers=tuple(number for number in session.workers if number != worker),
             words={number: word for number, word in session.words.items() if number != worker},
             totals=session.totals + traffic,
+            running={number: told for number, told in session.running.items() if number != worker},
             last_reason=ended_by,
+            last_seen=now,
         )
         if session.workers:
             return CloseOutcome(session, traffic, ended_by)
@@ -321,6 +358,26 @@ class SessionTable:
         if session is not None and session.lease != lease:
             self._change(session, lease=lease)
 
+    def note_traffic(self, sid: SessionId, worker: int, traffic: Traffic) -> Session | None:
+        """What an open connection has carried so far; it never becomes less. None where it is not open."""
+        session = self._by_sid.get(sid)
+        if session is None or worker not in session.workers:
+            return None
+        most = traffic.at_least(session.running.get(worker, Traffic()))
+        return self._change(session, running={**session.running, worker: most})
+
+    def note_update(self, sid: SessionId, options: dict[str, list[str]]) -> None:
+        """These options hold from now on."""
+        session = self._by_sid.get(sid)
+        if session is not None:
+            self._change(session, updates={**session.updates, **options})
+
+    def note_accounted(self, sid: SessionId) -> None:
+        """Accounting has opened it."""
+        session = self._by_sid.get(sid)
+        if session is not None and not session.accounted:
+            self._change(session, accounted=True)
+
     def attach(self, sid: SessionId, worker: int) -> None:
         """After a restart of secmod: this worker carries the session."""
         session = self._by_sid.get(sid)
@@ -335,7 +392,19 @@ class SessionTable:
         policy_of: a vhost's policy. Returns the sessions that were closed so, as they are now.
         """
         lost = [s for s in self._by_sid.values() if s.workers and s.sid not in open_sids]
-        closed = [self._change(s, workers=(), words={}, last_reason=DisconnectReason.ERROR) for s in lost]
+        # When it ended nobody knows; what its connections have told is what it has carried.
+        closed = [
+            self._change(
+                s,
+                workers=(),
+                words={},
+                totals=s.traffic,
+                running={},
+                last_reason=DisconnectReason.ERROR,
+                last_seen=now,
+            )
+            for s in lost
+        ]
         return [self._end_use(s, DisconnectReason.ERROR, now, policy_of(s.vhost))[0] for s in closed]
 
     # ---- looking
@@ -363,6 +432,17 @@ class SessionTable:
     def __len__(self) -> int:
         return len(self._by_sid)
 
+    # ---- accounting
+
+    def take_ended(self) -> list[Session]:
+        """The sessions that are over since the last call, and of whose end accounting must hear."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def forget(self, sid: SessionId) -> None:
+        """Accounting has heard of its end."""
+        self._changes[sid] = Delete(sid)
+
     # ---- the store
 
     def take_changes(self) -> list[Put | Delete]:
@@ -382,7 +462,12 @@ class SessionTable:
     def _delete(self, session: Session) -> None:
         del self._by_sid[session.sid]
         del self._by_cookie[session.cookie_hash]
-        self._changes[session.sid] = Delete(session.sid)
+        if session.accounted:
+            over = msgspec.structs.replace(session, ending=True)
+            self._changes[session.sid] = Put(over)
+            self._ended.append(over)
+        else:
+            self._changes[session.sid] = Delete(session.sid)
 
 
 def _renewed(now: float, policy: CookiePolicy) -> float:

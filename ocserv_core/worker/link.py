@@ -41,6 +41,7 @@ from ..ipc.messages import (
     Terminate,
     UdpSocket,
     UdpVerdict,
+    UpdateLimits,
 )
 from ..ipc.permits import close_all
 from ..model import Cookie
@@ -79,12 +80,13 @@ class UdpArrival(NamedTuple):
 
 class Link:
     """Both channels. PeerLost from any method means that main is gone: the worker ends. `arrivals` are the UDP
-    sockets that main has sent and nobody has taken yet."""
+    sockets that main has sent and nobody has taken yet, `limits` the newest limits that nobody has obeyed yet."""
 
     def __init__(self, main: socket.socket, secmod: socket.socket) -> None:
         self.main = Channel[FromMainToWorker](main, FromMainToWorker, trusted=True)
         self.secmod = _open_secmod(secmod)
         self.arrivals: deque[UdpArrival] = deque()
+        self.limits: UpdateLimits | None = None
 
     # ---- secmod
 
@@ -188,6 +190,9 @@ class Link:
             return True
         if isinstance(message, UdpSocket) and len(fds) == 1:
             self._on_udp_socket(message, fds[0])
+            return False
+        if isinstance(message, UpdateLimits) and not fds:
+            self.limits = message
             return False
         close_all(fds)
         raise PeerViolation(f"main sent {type(message).__name__} unasked")

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from mmap import mmap
 from typing import Any, ClassVar
 
@@ -30,7 +30,16 @@ from ..bridge.events import (
 from ..bridge.pump import NETWORKS_MAX, Network, Pump, PumpOptions
 from ..bridge.tls import TlsError, TlsInfo, TlsSession
 from ..errors import PeerLost
-from ..ipc.messages import CliStats, DtlsEstablished, LatencyStats, SessionInfo, Terminate, TunMtu, UdpVerdict
+from ..ipc.messages import (
+    CliStats,
+    DtlsEstablished,
+    LatencyStats,
+    SessionInfo,
+    Terminate,
+    TunMtu,
+    UdpVerdict,
+    UpdateLimits,
+)
 from ..model import DisconnectReason, Lease
 from ..protocol.cstp import FrameType, build_bye, read_bye
 from ..protocol.limits import Limits, limits_of
@@ -131,7 +140,7 @@ class Tunnel:
         return end.reason
 
     def _serve(self) -> End:
-        if self._link.main.waiting or self._link.arrivals:
+        if self._link.main.waiting or self._link.arrivals or self._link.limits:
             # What main said while it was asked for the tunnel: poll does not tell of it any more.
             self._hear_main()
         while True:
@@ -170,8 +179,21 @@ class Tunnel:
         if self._link.hear_main():
             self._secmod_alive = True
             self._pump.watch(self._watched())
+        if self._link.limits is not None:
+            self._obey(self._link.limits)
+            self._link.limits = None
         while self._link.arrivals:
             self._on_arrival(self._link.arrivals.popleft())
+
+    def _obey(self, limits: UpdateLimits) -> None:
+        settings = replace(
+            self._offer.liveness,
+            idle_timeout=limits.idle_timeout,
+            session_remaining=limits.session_remaining,
+            stats_report_time=limits.stats_report_time,
+        )
+        self._liveness.update(settings, time.monotonic())
+        self._pump.limit(limits.rx_data_per_sec, limits.tx_data_per_sec)
 
     def _on_arrival(self, arrival: UdpArrival) -> None:
         if self._dtls is None:

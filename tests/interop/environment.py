@@ -9,6 +9,9 @@ import sysconfig
 import venv
 from pathlib import Path
 
+from .lab import Lab, Option
+from .server import Server
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -44,13 +47,22 @@ class Environment:
         ]
         subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True, timeout=100)
 
-    def write(self, name: str, source: str) -> None:
-        """A distribution of one module, with the class Backend as the `auth` back end of that name."""
+    def write(self, name: str, source: str, group: str = "auth") -> None:
+        """A distribution of one module, with the class Backend as the back end of that name."""
         folder = self._folder / f"source-{name}"
         folder.mkdir()
         (folder / f"back_end_{name}.py").write_text(source)
-        (folder / "pyproject.toml").write_text(_PROJECT.format(name=name))
+        (folder / "pyproject.toml").write_text(_PROJECT.format(name=name, group=group))
         self.install(folder)
+
+
+def start(lab: Lab, environment: Environment, *vhost_lines: str, **options: Option) -> Server:
+    """The server of that environment; vhost_lines stand at the configuration's end."""
+    config = lab.configure(**options)
+    with open(config, "a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in vhost_lines)
+    argv = [*environment.server, "-f", "--log-stderr", "-c", config]
+    return lab.run_server(argv, lab.path("occtl.sock")).await_listening()
 
 
 _PROJECT = """\
@@ -62,7 +74,7 @@ build-backend = "setuptools.build_meta"
 name = "back-end-{name}"
 version = "1.0"
 
-[project.entry-points."ocserv.auth"]
+[project.entry-points."ocserv.{group}"]
 {name} = "back_end_{name}:Backend"
 
 [tool.setuptools]

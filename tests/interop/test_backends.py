@@ -7,24 +7,14 @@ from pathlib import Path
 import pytest
 
 from .client import Client
-from .environment import EXAMPLES, Environment
+from .environment import EXAMPLES, Environment, start
 from .lab import GATEWAY4, SERVER4, Lab
-from .server import Server
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     """One with nothing but the server."""
     return Environment(tmp_path)
-
-
-def start(lab: Lab, environment: Environment, *vhost_lines: str, **options: str) -> Server:
-    """The server of that environment; vhost_lines stand at the configuration's end."""
-    config = lab.configure(**options)
-    with open(config, "a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in vhost_lines)
-    argv = [*environment.server, "-f", "--log-stderr", "-c", config]
-    return lab.run_server(argv, lab.path("occtl.sock")).await_listening()
 
 
 # ---- the example --------------------------------------------------------------------------------------------------

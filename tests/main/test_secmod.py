@@ -67,6 +67,7 @@ class House:
             open_sessions=list,
             on_fresh=self._on_fresh,
             on_disconnect=lambda _message: None,
+            on_update=lambda _message: None,
             on_cut_off=self.cut_off.append,
             on_death=self._on_death,
         )

@@ -89,6 +89,23 @@ def test_a_late_caller_reports_once() -> None:
     assert liveness.next_deadline() == START + 65
 
 
+def test_other_settings_hold_from_now_on() -> None:
+    liveness = Liveness(LivenessSettings(stats_report_time=60, session_remaining=900, idle_timeout=700), START)
+    liveness.update(LivenessSettings(stats_report_time=10, session_remaining=25, idle_timeout=0), START + 30)
+    happened = []
+    while (now := liveness.next_deadline()) < math.inf and len(happened) < 9:
+        happened += [(now - START, action.name) for action in liveness.on_deadline(now, now, now)]
+        if happened[-1][1] == "SESSION_TIMEOUT":
+            break
+    assert happened == [(40, "REPORT_STATS"), (50, "REPORT_STATS"), (55, "SESSION_TIMEOUT")]
+
+
+def test_the_same_period_of_reports_goes_on() -> None:
+    liveness = Liveness(LivenessSettings(stats_report_time=60), START)
+    liveness.update(LivenessSettings(stats_report_time=60, idle_timeout=500), START + 30)
+    assert liveness.next_deadline() == START + 60
+
+
 def test_an_ending_stands_alone() -> None:
     settings = LivenessSettings(dpd=10, idle_timeout=30, session_remaining=30, stats_report_time=30)
     assert Liveness(settings, START).on_deadline(START + 30, START, START) == [LivenessAction.SESSION_TIMEOUT]

@@ -77,7 +77,7 @@ def compose(*methods: dict[str, Backend]) -> Composition:
     manager = new_manager()
     composed = []
     for method in methods:
-        plugins = tuple(Plugin(name, BackendSpec(name), backend) for name, backend in method.items())
+        plugins = tuple(Plugin("ocserv.auth", name, BackendSpec(name), backend) for name, backend in method.items())
         for plugin in plugins:
             manager.register(plugin.implementation)
         instances = tuple(Instance(plugin, manager) for plugin in plugins)

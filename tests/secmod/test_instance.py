@@ -28,7 +28,7 @@ def instance(backend: Backend | Blocking, limits: Limits | None = None) -> Insta
     backend.ocserv_limits = limits
     manager = new_manager()
     manager.register(backend)
-    return Instance(Plugin("b", BackendSpec("b"), backend), manager)
+    return Instance(Plugin("ocserv.auth", "b", BackendSpec("b"), backend), manager)
 
 
 def of(rounds: Rounds, **limits: float) -> Instance:
@@ -436,7 +436,7 @@ def test_there_are_no_more_threads_than_it_may_have() -> None:
         user = User()
         parked = asyncio.create_task(one.authenticate(login(), user.ask))
         await until(lambda: user.asked)
-        with pytest.raises(Unavailable, match="1 logins are in progress"):
+        with pytest.raises(Unavailable, match="1 calls are in progress"):
             await one.authenticate(login(), right)
         user.word.set_result("right")
         assert await parked == ALICE

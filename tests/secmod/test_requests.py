@@ -62,7 +62,7 @@ class Desk:
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
         return AuthGranted(SID, Cookie("cookie"), identity.username, "")
 
-    def on_stats(self, sid: SessionId, traffic: Traffic) -> None:
+    def on_stats(self, sid: SessionId, worker: int, traffic: Traffic) -> None:
         self.stats.append((sid, traffic))
 
     def log_out(self, cookie: Cookie) -> None:

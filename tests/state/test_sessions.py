@@ -389,6 +389,66 @@ class TestRestart:
         assert opened(again, worker=2) is Refusal.REVOKED
 
 
+class TestAccounting:
+    """What the table knows for accounting: traffic over all connections, and ends that wait to be heard of."""
+
+    def test_a_session_stays_in_the_store_until_its_end_was_heard_of(self, table: SessionTable) -> None:
+        opened(table)
+        table.note_accounted(SID)
+        closed(table, traffic=Traffic(7, 8, 1, 1), reason=DisconnectReason.USER, now=NOW + 60)
+        (over,) = table.take_ended()
+        assert (over.ending, over.traffic, over.last_reason) == (True, Traffic(7, 8, 1, 1), DisconnectReason.USER)
+        assert over.last_seen == NOW + 60
+        assert table.take_changes() == [Put(over)]
+        assert table.get(SID) is None
+        table.forget(SID)
+        assert table.take_changes() == [Delete(SID)]
+
+    def test_one_that_is_not_accounted_is_deleted(self, table: SessionTable) -> None:
+        opened(table)
+        closed(table, reason=DisconnectReason.USER)
+        assert (table.take_ended(), table.take_changes()) == ([], [Delete(SID)])
+
+    def test_after_a_restart_ends_are_told_and_open_nothing(self, table: SessionTable) -> None:
+        opened(table)
+        table.note_accounted(SID)
+        closed(table, reason=DisconnectReason.USER)
+        (put,) = table.take_changes()
+        assert isinstance(put, Put)
+        again = SessionTable([put.session])
+        assert again.take_ended() == [put.session]
+        assert again.may_open(COOKIE, vhost="default", ip=HOME, now=NOW, policy=POLICY) is Refusal.UNKNOWN
+
+    def test_traffic_is_of_all_connections_and_never_becomes_less(self, table: SessionTable) -> None:
+        opened(table)
+        table.note_traffic(SID, 1, Traffic(100, 10, 2, 1))
+        opened(table, worker=2)
+        table.note_traffic(SID, 2, Traffic(5, 5, 1, 1))
+        session = table.note_traffic(SID, 1, Traffic(90, 20, 2, 1))
+        assert session is not None
+        assert session.traffic == Traffic(105, 25, 3, 2)
+        closing = closed(table, traffic=Traffic(120, 30, 4, 2))
+        assert closing.session.traffic == Traffic(125, 35, 5, 3)
+
+    def test_of_a_connection_that_is_not_open_nothing_is_noted(self, table: SessionTable) -> None:
+        opened(table)
+        assert table.note_traffic(SID, 9, Traffic(1, 1, 1, 1)) is None
+
+    def test_what_ended_unseen_has_carried_what_it_told(self, table: SessionTable) -> None:
+        opened(table)
+        table.note_traffic(SID, 1, Traffic(100, 10, 2, 1))
+        (lost,) = table.reconcile((), NOW + 5, lambda _vhost: POLICY)
+        assert (lost.traffic, lost.running, lost.last_seen) == (Traffic(100, 10, 2, 1), {}, NOW + 5)
+
+    def test_it_has_started_when_its_first_tunnel_was_opened(self, table: SessionTable) -> None:
+        first = opened(table, now=NOW + 3, local_ip="192.0.2.1")
+        assert isinstance(first, Session)
+        assert (first.started, first.local_ip) == (NOW + 3, "192.0.2.1")
+        second = opened(table, worker=2, now=NOW + 9)
+        assert isinstance(second, Session)
+        assert second.started == NOW + 3
+
+
 class TestStore:
     def test_only_the_last_change_is_written(self, table: SessionTable) -> None:
         opened(table)

@@ -30,6 +30,7 @@ from ocserv_core.ipc.messages import (
     Terminate,
     UdpSocket,
     UdpVerdict,
+    UpdateLimits,
 )
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Lease, SessionId
 from ocserv_core.worker import link as link_module
@@ -271,3 +272,11 @@ def test_a_udp_socket_comes_with_one_descriptor(ends: Ends, count: int) -> None:
     send_arrival(ends, UdpSocket(b"hello", hello=True), count)
     with pytest.raises(PeerViolation):
         ends.link.hear_main()
+
+
+def test_of_new_limits_the_newest_are_kept(ends: Ends) -> None:
+    first, second = UpdateLimits(60, None, 0, 0, 0), UpdateLimits(70, 5.0, 1, 2, 3)
+    ends.main.send(first)
+    ends.main.send(second)
+    assert ends.link.hear_main() is False
+    assert ends.link.limits == second

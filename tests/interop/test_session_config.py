@@ -1,0 +1,76 @@
+"""What a back end says of a user's session reaches the real client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .client import Client
+from .environment import EXAMPLES, Environment, start
+from .lab import Lab
+
+SAYS = """\
+from ocserv_core.plugin import Denied, hookimpl
+
+class Backend:
+    ocserv_api = (1, 0)
+
+    def __init__(self, options, context):
+        pass
+
+    @hookimpl
+    def ocserv_session_config(self, session):
+        {act}
+"""
+
+
+def says(environment: Environment, name: str, act: str) -> str:
+    """Install a back end that does this; its name in quotes."""
+    environment.write(name, SAYS.format(act=act), group="config")
+    return f'"{name}"'
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path)
+
+
+def routes(client: Client) -> set[str]:
+    environment = client.environment
+    return {environment[f"CISCO_SPLIT_INC_{number}_ADDR"] for number in range(int(environment["CISCO_SPLIT_INC"]))}
+
+
+def test_the_example_gives_each_group_its_routes(lab: Lab, environment: Environment) -> None:
+    environment.install(EXAMPLES / "ocserv-config-routes")
+    file = lab.write("routes", "staff 192.0.2.0/24 203.0.113.0/24\nguests 203.0.113.0/24\n")
+    start(lab, environment, session_config=f'"routes[file={file}]"', select_group=("staff", "guests"))
+    assert routes(lab.connect("alice", "--authgroup=staff")) == {"192.0.2.0", "203.0.113.0"}
+    assert routes(lab.connect("alice", "--authgroup=guests")) == {"203.0.113.0"}
+
+
+def test_what_a_later_back_end_says_goes_before_an_earlier(lab: Lab, environment: Environment) -> None:
+    first = says(environment, "first", 'return {"dns": ["192.0.2.1", "192.0.2.2"], "explicit-ipv4": "198.51.100.66"}')
+    second = says(environment, "second", 'return {"dns": "192.0.2.3"}')
+    start(lab, environment, session_config=(first, second))
+    client = lab.connect()
+    assert client.environment["INTERNAL_IP4_DNS"] == "192.0.2.3"
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        ('return {"dns": "no address"}', "said what is no configuration: .*dns: "),
+        ('return {"dnss": "192.0.2.1"}', "said what is no configuration: .*the option 'dnss' is unknown"),
+        ('return {"dns": 5}', "said what is no configuration: "),
+        ("return 5", "said what is no configuration: "),
+        ('raise Denied("not today")', "the back end 'odd' denies: not today"),
+        ('raise ConnectionError("no route")', "the back end 'odd' is not available: no route"),
+        ('raise KeyError("x")', "the back end 'odd' failed"),
+    ],
+)
+def test_what_is_wrong_refuses_the_tunnel(lab: Lab, environment: Environment, act: str, said: str) -> None:
+    server = start(lab, environment, session_config=says(environment, "odd", act))
+    assert lab.login().wait() != 0
+    assert server.log.find(f"the cookie opens no tunnel: .*{said}"), server.log.tail()
+    assert server.show("status")["Active sessions"] == 0
