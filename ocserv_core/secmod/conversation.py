@@ -143,6 +143,9 @@ class Conversations:
         if conversation.parked:
             conversation.live_until(orphan_deadline(conversation.deadline, asyncio.get_running_loop().time()))
         else:
+            login = conversation.login
+            said = "login of '%s' from %s ended: its client did not wait for the back end"
+            _log.info(said, login.username, login.remote_ip)
             conversation.end()
 
     def give_up(self, conversation: Conversation, reply: Reply) -> None:

@@ -92,7 +92,9 @@ class Pam:
 
     # ---- users
 
-    def add_user(self, name: str, *, group: str = "users", groups: Sequence[str] = (), changed: int | None = None) -> str:
+    def add_user(
+        self, name: str, *, group: str = "users", groups: Sequence[str] = (), changed: int | None = None
+    ) -> str:
         """A user with a random password, which is returned. changed: the day of its last change; 0 means that it must
         be changed now."""
         password = self.passwords[name] = f"{name.encode().hex()}-{secrets.token_hex(6)}"
@@ -134,3 +136,106 @@ def otp() -> str:
     """The one-time password of this moment."""
     done = subprocess.run(["oathtool", "--totp", SECRET], capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()
+
+
+MOODS = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pam_message { int style; const char *text; };
+struct pam_response { char *text; int code; };
+struct pam_conv { int (*ask)(int, const struct pam_message **, struct pam_response **, void *); void *data; };
+
+extern int pam_get_item(const void *, int, const void **);
+extern int pam_set_item(void *, int, const void *);
+
+enum { USER = 2, CONV = 5, OFF = 1, ON = 2, ERROR = 3, INFO = 4, SUCCESS = 0, SYSTEM_ERR = 4, AUTH_ERR = 7 };
+
+static int converse(void *handle, int count, const struct pam_message *messages, struct pam_response **answers)
+{
+    const struct pam_conv *conv = NULL;
+    const struct pam_message *pointers[8];
+    for (int i = 0; i < count; i++)
+        pointers[i] = &messages[i];
+    if (pam_get_item(handle, CONV, (const void **)&conv) != SUCCESS)
+        return SYSTEM_ERR;
+    return conv->ask(count, pointers, answers, conv->data);
+}
+
+static int is(const struct pam_response *answer, const char *word)
+{
+    return answer->text != NULL && strcmp(answer->text, word) == 0;
+}
+
+static int ask_all_at_once(void *handle)
+{
+    const struct pam_message messages[] = {
+        { OFF, "Password: " }, { INFO, "Your token was sent." }, { ERROR, "Gr\xfc\xdf Gott" }, { ON, "Token: " },
+    };
+    struct pam_response *answers = NULL;
+    int code = converse(handle, 4, messages, &answers);
+    if (code != SUCCESS)
+        return code;
+    return is(&answers[0], "right") && is(&answers[3], "123456") ? SUCCESS : AUTH_ERR;
+}
+
+static int tell(void *handle, int style, const char *text)
+{
+    const struct pam_message message = { style, text };
+    struct pam_response *answers = NULL;
+    return converse(handle, 1, &message, &answers);
+}
+
+static int ask_many(void *handle, int count)
+{
+    const struct pam_message message = { OFF, "And now: " };
+    struct pam_response *answers = NULL;
+    for (int i = 0; i < count; i++) {
+        int code = converse(handle, 1, &message, &answers);
+        if (code != SUCCESS)
+            return code;
+    }
+    return SUCCESS;
+}
+
+int pam_sm_authenticate(void *handle, int flags, int argc, const char **argv)
+{
+    const char *mood = argc ? argv[0] : "";
+    const char *value = argc > 1 ? argv[1] : "";
+    if (strcmp(mood, "crash") == 0)
+        *(volatile int *)0 = 0;
+    if (strcmp(mood, "exit") == 0)
+        exit(0);
+    if (strcmp(mood, "rename") == 0)
+        return pam_set_item(handle, USER, value);
+    if (strcmp(mood, "rename-latin1") == 0)
+        return pam_set_item(handle, USER, "j\xfcrgen");
+    if (strcmp(mood, "all-at-once") == 0)
+        return ask_all_at_once(handle);
+    if (strcmp(mood, "error") == 0) {
+        tell(handle, ERROR, "This account is closed on Sundays.");
+        return AUTH_ERR;
+    }
+    if (strcmp(mood, "code") == 0)
+        return atoi(value);
+    if (strcmp(mood, "many") == 0)
+        return ask_many(handle, atoi(value));
+    if (strcmp(mood, "closefrom") == 0)
+        for (int fd = 3; fd < 256; fd++)
+            close(fd);
+    for (;;)
+        pause();
+}
+
+int pam_sm_setcred(void *handle, int flags, int argc, const char **argv)
+{
+    return SUCCESS;
+}
+
+int pam_sm_acct_mgmt(void *handle, int flags, int argc, const char **argv)
+{
+    return argc > 1 && strcmp(argv[0], "code") == 0 ? atoi(argv[1]) : SUCCESS;
+}
+"""
+"""A module that does what its first word says: crashes, hangs, renames the user, asks, fails with a code."""
