@@ -3,7 +3,8 @@
 Three programs: `python -m benchmarks` (or `make bench`) for connections and logins, `python -m benchmarks.dataplane`
 (`make bench-data`) for what a tunnel carries, `python -m benchmarks.soak` (`make soak`) for what survives. Each makes
 two network namespaces, starts servers in one of them, lets clients run in the other, and removes it all. They need
-root and /dev/net/tun; docs/benchmarks.md, docs/performance.md and docs/testing.md tell more.
+root and /dev/net/tun; docs/benchmarks.md, docs/performance.md and docs/testing.md tell more. A back end that is
+measured has a program of its own.
 
 For all
     arena.py        the namespaces and the wire between them; made and removed here
@@ -29,6 +30,9 @@ The data plane
     document.py     tables into a document
     plot.py         the picture of the results
     svg.py          rectangles, lines and words
+
+Back ends
+    radius.py       200 logins through RADIUS, beside radclient
 
 The soak
     soak.py         the door, the cycles, what is a failure

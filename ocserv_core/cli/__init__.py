@@ -3,6 +3,8 @@
 ocserv.py            the server: options, then main's `run`
 quickstart.py        `ocserv --quickstart`: a folder with all that a first start needs
 quickstart_files.py  the files that it writes there
+plugin_new.py        `ocserv plugin new`: a distribution of one's own to go on from
+plugin_files.py      the files that it writes there
 occtl.py             the control command: options, one command or a prompt
 occtl_commands.py    its table of commands, how words are matched, what each asks and exits with
 occtl_views.py       what each reply shows, field by field

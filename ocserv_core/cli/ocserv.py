@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["plugin"]:
+        from . import plugin_new
+
+        return plugin_new.main(words[1:])
     options = _parse(words)
     if options.version:
         sys.stderr.write(version_text())
@@ -67,7 +71,11 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ocserv", description="An OpenConnect/AnyConnect-compatible VPN server.")
+    parser = _Parser(
+        prog="ocserv",
+        description="An OpenConnect/AnyConnect-compatible VPN server.",
+        epilog="ocserv plugin new NAME --kind auth|acct|config: write a plugin of your own to go on from.",
+    )
     add = parser.add_argument
     add("-f", "--foreground", action="store_true", help="stay in the foreground")
     add("-d", "--debug", type=int, default=0, metavar="N", help="log level 0 to 9, where the file sets none; to stderr")

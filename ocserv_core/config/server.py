@@ -159,13 +159,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     # ---- scripts ----
 
-    connect_script: Annotated[
-        str, Option(values.FILE, "Run when a session comes up; may refuse it.", supported=False)
-    ] = ""
-    disconnect_script: Annotated[str, Option(values.FILE, "Run when a session ends.", supported=False)] = ""
-    host_update_script: Annotated[
-        str, Option(values.FILE, "Run when a client tells its name or version.", supported=False)
-    ] = ""
+    connect_script: Annotated[str, Option(values.FILE, "Run when a session comes up; may refuse it.")] = ""
+    disconnect_script: Annotated[str, Option(values.FILE, "Run when a session ends.")] = ""
+    host_update_script: Annotated[str, Option(values.FILE, "Run when a client tells its name or version.")] = ""
     route_add_cmd: Annotated[
         str,
         Option(values.COMMAND, "Adds an iroute; %{R} and %{RI} are the route, %{D} the device.", supported=False),

@@ -53,5 +53,6 @@ class WorkerRecord(msgspec.Struct):
     tunnel: TunnelRecord | None = None
     info: SessionInfo | None = None
     reason: DisconnectReason = DisconnectReason.UNSPECIFIED
+    host_told: bool = False
     mtu_changes: int = 0
     mtu_hour: int = 0

@@ -91,6 +91,9 @@ class Requests:
         """What occtl shows."""
         worker.info = message
         worker.client = message.client
+        if message.dtls_cipher:
+            # As the C server: the first report comes too early for scripts that look for the connection.
+            self._sessions.on_info(worker)
 
     def answer_tun_mtu(self, worker: WorkerRecord, message: TunMtu) -> None:
         """Follow the tunnel's MTU with the device's."""

@@ -40,6 +40,7 @@ from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
+from .scripts import Scripts
 from .searcher import Searcher
 from .secmod import Secmod
 from .sessions import Sessions
@@ -195,7 +196,8 @@ class Server:
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
         self._status = Status(self._config, self._secmod, resumption)
         associations = Associations()
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations)
+        scripts = Scripts(lambda: self._config().server)
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
         searcher = Searcher(associations, lambda: self._workers)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
@@ -235,7 +237,7 @@ class Server:
     def _catch_signals(self) -> None:
         """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
         loop = asyncio.get_running_loop()
-        handlers: dict[signal.Signals, Callable[[], None]] = {
+        handlers: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: lambda: self._tasks.start(self._reload_on_signal()),

@@ -38,6 +38,7 @@ from ..state.ip_pool import PoolExhausted, Pools, seed_of
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
 from .records import ConnectionState, TunnelRecord, WorkerRecord
+from .scripts import Scripts
 from .secmod import Secmod
 from .tasks import Tasks
 from .workers import Workers
@@ -47,6 +48,10 @@ _log = logging.getLogger(__name__)
 DEFAULT_MTU = 1500
 HOLD_SLACK = 15.0
 """Seconds that addresses are kept longer than the cookie they belong to."""
+
+SCRIPT_ENDS_WITHIN = 10.0
+"""Seconds that a connection which replaces another waits for the disconnect-script of that one: those of one session
+shall not run beside each other."""
 
 
 class EndObserver(Protocol):
@@ -87,6 +92,7 @@ class Sessions:
         pools: Pools,
         observer: EndObserver,
         associations: Associations,
+        scripts: Scripts,
     ) -> None:
         self._config = config
         self._secmod = secmod
@@ -94,6 +100,8 @@ class Sessions:
         self._pools = pools
         self._observer = observer
         self._associations = associations
+        self._scripts = scripts
+        self._closing: dict[int, tuple[WorkerRecord, TunnelRecord, Traffic]] = {}
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self.tasks = Tasks()
@@ -177,7 +185,10 @@ class Sessions:
             self._check_alive(worker)
             await self._start_accounting(opened, lease)
             self._check_alive(worker)
-            self._hand_over(worker, opened, lease, tun)
+            tunnel = _tunnel(opened, lease, tun)
+            if not await self._scripts.connect(worker, tunnel, self.workers.gone(worker)):
+                raise _Refused(401, "Cookie is not acceptable")
+            self._hand_over(worker, tunnel, tun)
         finally:
             tun.close()
 
@@ -190,43 +201,32 @@ class Sessions:
                 _log.warning("session %s gets no tunnel: %s", short(opened.sid), started.refused)
                 raise _Refused(started.status, "Cookie is not acceptable")
 
-    def _hand_over(self, worker: WorkerRecord, opened: _Opened, lease: Lease, tun: Tun) -> None:
+    def _hand_over(self, worker: WorkerRecord, tunnel: TunnelRecord, tun: Tun) -> None:
         """From here on the device lives and dies with the worker, which holds its only descriptor."""
-        identity = opened.identity
-        worker.tunnel = TunnelRecord(
-            sid=opened.sid,
-            username=identity.username,
-            group=identity.group,
-            lease=lease,
-            device=tun.name,
-            index=tun.index,
-            started=opened.started,
-            config=opened.config,
-            dtls_id=os.urandom(32),
-        )
+        worker.tunnel = tunnel
         self.workers.phase(worker, ConnectionState.TUNNEL)
-        if not opened.config.no_udp:
-            self._associations.add(worker.number, worker.tunnel.dtls_id, worker.remote.ip)
+        if not tunnel.config.no_udp:
+            self._associations.add(worker.number, tunnel.dtls_id, worker.remote.ip)
         reply = AuthCookieReply(
-            sid=opened.sid,
-            username=identity.username,
-            group=identity.group,
-            lease=lease,
-            device=tun.name,
-            started=opened.started,
-            dtls_id=worker.tunnel.dtls_id,
-            config=opened.config,
+            sid=tunnel.sid,
+            username=tunnel.username,
+            group=tunnel.group,
+            lease=tunnel.lease,
+            device=tunnel.device,
+            started=tunnel.started,
+            dtls_id=tunnel.dtls_id,
+            config=tunnel.config,
             offloads=tun.offloads,
         )
         self.workers.send(worker, reply, (tun.fd,))
         _log.log(
             NOTICE,
             "user '%s' logged in from %s (session %s, device %s, %s)",
-            identity.username,
+            tunnel.username,
             worker.remote,
-            short(opened.sid),
-            tun.name,
-            _addresses(lease),
+            short(tunnel.sid),
+            tunnel.device,
+            _addresses(tunnel.lease),
         )
 
     def _check_alive(self, worker: WorkerRecord) -> None:
@@ -250,7 +250,7 @@ class Sessions:
             if other is not worker and other.tunnel is not None:
                 _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
                 await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
-                await self._remove_device(other.tunnel)
+                await self._finish(other.number, script_within=SCRIPT_ENDS_WITHIN)
 
     def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
         config = opened.config
@@ -288,16 +288,25 @@ class Sessions:
     def on_worker_end(self, worker: WorkerRecord, traffic: Traffic) -> None:
         """The process is gone, its traffic final."""
         if worker.tunnel is not None:
-            self.tasks.start(self._close(worker, worker.tunnel, traffic))
+            self._closing[worker.number] = (worker, worker.tunnel, traffic)
+            self.tasks.start(self._close(worker.number, worker.tunnel.sid))
 
-    async def _close(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
-        async with self._lock(tunnel.sid):
-            final = await self._secmod.close_session(
-                lambda number: SessionClose(number, worker.number, tunnel.sid, traffic, worker.reason)
-            )
-            await self._remove_device(tunnel)
-            if not self.workers.of_session(tunnel.sid):
-                self._release(tunnel.sid, cookie_lives=final.cookie_lives)
+    async def _close(self, number: int, sid: SessionId) -> None:
+        async with self._lock(sid):
+            await self._finish(number)
+
+    async def _finish(self, number: int, script_within: float = 0.0) -> None:
+        """Under the session's lock, once: by whoever comes first, a connection that replaces it or its own end.
+        script_within: seconds that its disconnect-script is waited for."""
+        worker, tunnel, traffic = self._closing.pop(number, (None, None, None))
+        if worker is None or tunnel is None or traffic is None:
+            return
+        final = await self._secmod.close_session(
+            lambda request: SessionClose(request, number, tunnel.sid, traffic, worker.reason)
+        )
+        await self._remove_device(tunnel)
+        if not self.workers.of_session(tunnel.sid):
+            self._release(tunnel.sid, cookie_lives=final.cookie_lives)
         self._observer.on_tunnel_end(worker, final)
         _log.log(
             NOTICE,
@@ -308,6 +317,8 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+        script = self.tasks.start(self._scripts.disconnect(worker, tunnel, final.traffic))
+        await asyncio.wait([script], timeout=script_within)
 
     async def _remove_device(self, tunnel: TunnelRecord) -> None:
         """It went with its worker; one that a hostile worker has made to stay would keep the addresses."""
@@ -326,6 +337,12 @@ class Sessions:
         return max(vhost.options.cookie_timeout for vhost in self._config().vhosts)
 
     # ---- the rest
+
+    def on_info(self, worker: WorkerRecord) -> None:
+        """A worker has told of its client: the host's name is passed on, once."""
+        if worker.tunnel is not None and worker.client.hostname and not worker.host_told:
+            worker.host_told = True
+            self.tasks.start(self._scripts.update_host(worker, worker.tunnel))
 
     async def disconnect(self, sid: SessionId, reason: DisconnectReason, text: str) -> bool:
         """End a session's tunnel; whether there was one."""
@@ -356,6 +373,20 @@ class Sessions:
         except SystemFailure as failure:
             if worker.number in self.workers.records:
                 _log.warning("%s: %s", worker.tunnel.device, failure)
+
+
+def _tunnel(opened: _Opened, lease: Lease, tun: Tun) -> TunnelRecord:
+    return TunnelRecord(
+        sid=opened.sid,
+        username=opened.identity.username,
+        group=opened.identity.group,
+        lease=lease,
+        device=tun.name,
+        index=tun.index,
+        started=opened.started,
+        config=opened.config,
+        dtls_id=os.urandom(32),
+    )
 
 
 def _addresses(lease: Lease) -> str:

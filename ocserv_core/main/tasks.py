@@ -15,11 +15,12 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, coroutine: Coroutine[object, object, None]) -> None:
+    def start(self, coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run it until it ends by itself."""
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     async def settle(self) -> None:
         """Wait until everything that was begun is done."""

@@ -181,6 +181,12 @@ class Workers:
             self._kill(record)
             await handles.ended.wait()
 
+    async def gone(self, record: WorkerRecord) -> None:
+        """Wait until its process is gone."""
+        handles = self._handles.get(record.number)
+        if handles is not None:
+            await handles.ended.wait()
+
     def cut_off(self, number: int) -> None:
         """It broke its permits at secmod: it is killed, and its tunnel ends with it."""
         record = self.records.get(number)

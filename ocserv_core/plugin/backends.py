@@ -42,6 +42,8 @@ class Login:
     certificate: CertificateFacts | None = None
     began: float = 0.0
     """time.monotonic() at its begin."""
+    local_ip: str = ""
+    """The server's address that the client reached."""
 
 
 Ask = Callable[[Prompt], Awaitable[str]]

@@ -63,6 +63,21 @@ class ConfigSpecs:
         """
 
 
+class ServeSpecs:
+    """Back ends of every group; secmod."""
+
+    @hookspec(firstresult=True)
+    def ocserv_serve(self) -> Awaitable[None]:  # type: ignore[empty-body]  # a spec
+        """What a back end does of its own, beside answering: it listens for what its server has to say, and acts by
+        `context.sessions`.
+
+        Process: secmod. Thread: an `async def`, on the event loop; it must not block, and parses nothing that
+        strangers sent (a child process does). When: once, from when the configuration is in force. Guaranteed: it is
+        cancelled when another configuration is in force or the process ends, and that configuration's is called only
+        after it has ended. An exception is logged, and it is called again after a while. Optional.
+        """
+
+
 class AcctSpecs:
     """Back ends of the group `ocserv.acct` (`acct`); secmod. For each session the calls come one after another; those
     of other sessions go on meanwhile."""

@@ -18,7 +18,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs
+from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs, ServeSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
     ("ocserv.auth", "ldap"): "ocserv-auth-ldap",
     ("ocserv.auth", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "radius"): "ocserv-acct-radius",
+    ("ocserv.config", "radius"): "ocserv-acct-radius",
     ("ocserv.acct", "pam"): "ocserv-auth-pam",
 }
 """Our own distributions: for these alone an error names the command that installs them."""
@@ -74,7 +75,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs):
+    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs):
         manager.add_hookspecs(specs)
     return manager
 
@@ -94,7 +95,7 @@ def load(
     extensions = _find(group, specs)
     contexts = [BackendContext(vhost, spec.name, acts) for spec in specs]
     return tuple(
-        _register(manager, group, spec, extensions[spec.name], context)
+        enter(manager, group, spec, extensions[spec.name], context)
         for spec, context in zip(specs, contexts, strict=True)
     )
 
@@ -171,9 +172,10 @@ def _load_failure(group: str, specs: Sequence[BackendSpec]) -> Callable[[Any, An
     return fail
 
 
-def _register(
+def enter(
     manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, context: BackendContext
 ) -> Plugin:
+    """Make a back end of its class, as `load` does of an entry point. ConfigError."""
     _check_api(spec, getattr(factory, "ocserv_api", None))
     try:
         implementation = factory(dict(spec.options), context)
@@ -200,7 +202,7 @@ def _check_process(spec: BackendSpec, implementation: object) -> None:
     hooks = [name for name in dir(implementation) if name.startswith(f"{PROJECT}_")]
     coroutines = [name for name in hooks if inspect.iscoroutinefunction(getattr(implementation, name))]
     if process == CHILD and coroutines:
-        raise ConfigError(f"{spec.name}: in a child {coroutines[0]} must be a plain def", spec.file, spec.line)
+        raise ConfigError(f"{spec.name}: {coroutines[0]} is an async def, which runs in no child", spec.file, spec.line)
 
 
 def _origin(group: str, name: str, factory: Any) -> Origin:

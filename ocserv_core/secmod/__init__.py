@@ -18,5 +18,6 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     configuration.py  what configuration back ends say of a user
     acts.py           what back ends may do to sessions
     accounting.py     what accounting back ends are told of sessions, in order, until they have taken it
+    serving.py        what back ends do of their own, as long as their configuration is in force
     store.py          the table of sessions on disk
 """

@@ -122,6 +122,13 @@ class Instance:
         """Its configuration is not in force any more; what is in progress goes on."""
         self._execution.retire()
 
+    async def serve(self) -> None:
+        """Let the plugin do what it does of its own, without a place or a limit. Whatever a plugin may raise."""
+        if not inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_serve", None)):
+            raise TypeError("ocserv_serve is no `async def`")
+        awaited: Awaitable[object] = self._caller("ocserv_serve")()
+        await awaited
+
     def has(self, hook: str) -> bool:
         """Whether the plugin implements it."""
         return getattr(self.plugin.implementation, hook, None) is not None

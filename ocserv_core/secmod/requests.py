@@ -150,6 +150,7 @@ class WorkerPeer:
             client=message.client,
             certificate=message.certificate,
             began=time.monotonic(),
+            local_ip=self.local.ip,
         )
         deadline = vhost.auth_timeout
         self._conversation = self._logins.start(login, method, deadline, self._on_auth_reply)

@@ -50,6 +50,7 @@ from .hosts import end_hosts
 from .instance import Instance
 from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
+from .serving import Serving
 from .sessions import Sessions
 from .store import open_store
 
@@ -76,6 +77,7 @@ class Service:
             main, FromMainToSecmod, trusted=True, on_message=self._on_message, on_end=self._on_main_lost
         )
         self._logins = Conversations(_new_handle, self._grant, self._on_login_failed)
+        self._serving = Serving()
         self._workers: dict[int, WorkerPeer] = {}
         self._prepared: dict[int, Prepared] = {}
         self._current: Prepared | None = None
@@ -95,6 +97,7 @@ class Service:
         await self._ended.wait()
         sweeper.cancel()
         self._logins.cancel_all()
+        await self._serving.end()
         if self._sessions is not None:
             await self._sessions.end()
         await end_hosts()
@@ -172,6 +175,7 @@ class Service:
             self._sessions = Sessions(store, self._on_logged_out, self._accounting_of)
         self._sessions.use(prepared.config)
         self._gate.phase = Phase.SERVING
+        self._serving.use([instance for vhost in prepared.vhosts.values() for instance in vhost.instances()])
 
     def answer_discard(self, message: Discard) -> None:
         """It will not be used."""

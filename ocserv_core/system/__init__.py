@@ -14,6 +14,7 @@
     client_sockets.py  what a worker asks of its client's sockets
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
+    scripts.py   the starting of an administrator's script
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 
 `StartError` is raised where the server cannot start on this machine, `StateError` for the state folder,

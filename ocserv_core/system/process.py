@@ -51,8 +51,8 @@ def plain(name: str) -> bool:
     return name in _PLAIN or name.startswith("LC_")
 
 
-# glibc keeps 32 and 33 for itself; posix_spawn refuses to reset what cannot be caught.
-_RESETTABLE = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+RESETTABLE = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+"""glibc keeps 32 and 33 for itself; posix_spawn refuses to reset what cannot be caught."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def spawn_module(
             {**kept, **(environment or {}), STATE_VARIABLE: state},
             file_actions=actions,
             setsigmask=(),
-            setsigdef=_RESETTABLE,
+            setsigdef=RESETTABLE,
             setsid=True,
         )
     except OSError as error:

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
 from ..bridge.dtls import EXPORTER_LABEL, PSK_SIZE, DtlsSession, Psk
 from ..bridge.events import Closed, Frame, Handshake, PumpEvent, Readable, Violation
@@ -25,7 +26,7 @@ from .tls import ClientTls
 TIMEOUT = 20.0
 """Seconds for any single answer."""
 
-_ROUNDS = 5
+_ROUNDS = 16
 _INPUT = re.compile(rb'<input[^>]* name="([a-z_]+)"')
 _COOKIE = re.compile(r"webvpn=([^;]+)")
 _XML = (
@@ -98,9 +99,11 @@ class Http:
         self._buffer += data
 
 
-def log_in(http: Http, user: str, password: str) -> str:
-    """Answer whatever the forms ask: the cookie. Refused."""
+def log_in(http: Http, user: str, *passwords: str) -> str:
+    """Answer the forms: the name, and one password to each question, the last of them again and again. The cookie;
+    Refused."""
     answer = http.post("/", _INIT)
+    left = list(passwords)
     for _ in range(_ROUNDS):
         if answer.status != 200:
             raise Refused(f"The login was refused (HTTP {answer.status}).")
@@ -109,8 +112,12 @@ def log_in(http: Http, user: str, password: str) -> str:
             if found is None:
                 raise Refused("The login gave no cookie.")
             return found[1]
-        fields = {"username": user, "password": password}
-        words = "".join(f"<{name}>{fields[name]}</{name}>" for name in _asked(answer.body) if name in fields)
+        words = ""
+        for name in _asked(answer.body):
+            if name == "username":
+                words += f"<username>{escape(user)}</username>"
+            elif name.endswith("password"):
+                words += f"<{name}>{escape(left.pop(0) if len(left) > 1 else left[0])}</{name}>"
         answer = http.post("/auth", _XML.format("auth-reply", f"<auth>{words}</auth>"))
     raise Refused("The login has no end.")
 

@@ -329,9 +329,7 @@ def test_nothing_outlives_secmod(lab: Lab, pam: Pam, title: str) -> None:
     server = start(lab, pam)
     log_in(lab, "alice", "any")
     assert Path(lab.path("up")).read_text() == "up\n"
-    pids = [
-        pid for pid, name in server.processes().items() if re.search("sleep|ocserv-host|ocserv-child", name)
-    ]
+    pids = [pid for pid, name in server.processes().items() if re.search("sleep|ocserv-host|ocserv-child", name)]
     assert len(pids) >= 3
     os.kill(server.pid_of(title), signal.SIGKILL)
     await_gone(pids)

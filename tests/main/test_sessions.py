@@ -9,7 +9,7 @@ import pytest
 
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.ipc.messages import AuthCookieReply, Message
-from ocserv_core.main.sessions import Sessions, _Opened
+from ocserv_core.main.sessions import Sessions, _Opened, _tunnel
 from ocserv_core.model import Identity, Lease, SessionId
 from ocserv_core.system.tun import Tun
 from tests.loop import on_loop
@@ -29,12 +29,13 @@ class Stage(House):
 
     def hand_over(self, config: SessionConfig) -> AuthCookieReply:
         """All but the handing over has gone before."""
-        parts: tuple[Any, ...] = (lambda: None, DeafSecmod(), None, None, None, self.associations)
+        parts: tuple[Any, ...] = (lambda: None, DeafSecmod(), None, None, None, self.associations, None)
         sessions = Sessions(*parts)
         sessions.workers = self.workers
         record, worker = self.spawn(pid=100)
         device = Tun(os.memfd_create("tun"), "vpns0", 5)
-        sessions._hand_over(record, _Opened(SessionId("s"), Identity("alice"), 0.0, Lease(), config), Lease(), device)
+        opened = _Opened(SessionId("s"), Identity("alice"), 0.0, Lease(), config)
+        sessions._hand_over(record, _tunnel(opened, Lease(), device), device)
         device.close()
         received = worker.main.receive(1)
         assert isinstance(received.message, AuthCookieReply)

@@ -92,7 +92,7 @@ def test_a_late_caller_reports_once() -> None:
 def test_other_settings_hold_from_now_on() -> None:
     liveness = Liveness(LivenessSettings(stats_report_time=60, session_remaining=900, idle_timeout=700), START)
     liveness.update(LivenessSettings(stats_report_time=10, session_remaining=25, idle_timeout=0), START + 30)
-    happened = []
+    happened: list[tuple[float, str]] = []
     while (now := liveness.next_deadline()) < math.inf and len(happened) < 9:
         happened += [(now - START, action.name) for action in liveness.on_deadline(now, now, now)]
         if happened[-1][1] == "SESSION_TIMEOUT":

@@ -16,7 +16,7 @@ ABOVE = {
     **dict.fromkeys(MEANS, ("", *WORDS, *PURE, *MEANS)),
     **{actor: ("", *WORDS, *PURE, *MEANS, actor) for actor in ACTORS},
     **dict.fromkeys(DOORS, ("", *WORDS, *PURE, *MEANS, *ACTORS, *DOORS)),
-    "testing": ("", *WORDS, *PURE, *MEANS, "testing"),
+    "testing": ("", *WORDS, *PURE, *MEANS, "secmod", "testing"),
 }
 """room → the rooms that it may import."""
 
@@ -39,7 +39,7 @@ OWNERS = {
     "pyroute2": {"system.netlink"},
     "stevedore": {"plugin.manager"},
     "pluggy": {"plugin.hookspecs", "plugin.manager", "secmod.instance"},
-    "cryptography": {"secmod.keys", "cli.quickstart"},
+    "cryptography": {"secmod.keys", "cli.quickstart", "testing.server"},
     "cffi": {"bridge.native.build"},
     "h11": {"protocol.http1"},
     "argon2": {"system.crypt"},

@@ -58,8 +58,10 @@ class Desk:
         self.logins = Conversations(handles.__next__, self._grant, lambda _login: None)
         self.stats: list[tuple[SessionId, Traffic]] = []
         self.logged_out: list[Cookie] = []
+        self.granted: list[Login] = []
 
-    async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
+    async def _grant(self, login: Login, _method: Method, identity: Identity) -> AuthGranted:
+        self.granted.append(login)
         return AuthGranted(SID, Cookie("cookie"), identity.username, "")
 
     def on_stats(self, sid: SessionId, worker: int, traffic: Traffic) -> None:
@@ -312,3 +314,12 @@ def test_a_handle_that_is_not_there_does_not_free_the_worker_of_its_own_login() 
 def test_a_violation_is_told_with_the_client_s_address(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
     worker.peer.on_end(PeerViolation("nonsense"))
     assert caplog.messages == ["worker 1 (192.0.2.7) is cut off: nonsense"]
+
+
+def test_a_back_end_hears_both_ends_of_the_connection() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        await Worker(desk).log_in()
+        assert [(login.remote_ip, login.local_ip) for login in desk.granted] == [("192.0.2.7", "192.0.2.1")]
+
+    on_loop(dialogue())

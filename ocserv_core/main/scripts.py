@@ -1,0 +1,147 @@
+"""The administrator's scripts: connect-script, whose exit status decides on a tunnel, disconnect-script and
+host-update-script, which only hear. Their environment is that of the C server (scripts-env)."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from ..config.server import ServerOptions
+from ..errors import SystemFailure
+from ..model import Traffic
+from ..system.scripts import spawn_script
+from .children import end_child, kill, wait_exit
+from .records import TunnelRecord, WorkerRecord
+
+_log = logging.getLogger(__name__)
+
+ENDED_WITHIN = 5.0
+"""Seconds that a connect-script may take to end when its client has gone and it was told so (SIGTERM)."""
+
+_LISTS = ("OCSERV_ROUTES", "OCSERV_NO_ROUTES", "OCSERV_DNS")
+
+VARIABLES = frozenset(
+    [
+        *("ID", "REASON", "VHOST", "USERNAME", "GROUPNAME", "DEVICE", "HOSTNAME", "REMOTE_HOSTNAME", "USER_AGENT"),
+        *("DEVICE_TYPE", "DEVICE_PLATFORM", "IP_REAL", "IP_REAL_LOCAL", "IP_LOCAL", "IP_REMOTE", "IPV6_LOCAL"),
+        *("IPV6_REMOTE", "IPV6_PREFIX", "OCSERV_RESTRICT_TO_ROUTES", "STATS_BYTES_IN", "STATS_BYTES_OUT"),
+        *("STATS_DURATION", *(f"{name}{family}" for name in _LISTS for family in ("", "4", "6"))),
+    ]
+)
+"""Every name that a script may find: one that does not apply is not set, whatever the server's own environment says."""
+
+
+class Scripts:
+    """`options`: of the configuration of the moment."""
+
+    def __init__(self, options: Callable[[], ServerOptions]) -> None:
+        self._options = options
+
+    async def connect(self, worker: WorkerRecord, tunnel: TunnelRecord, gone: Awaitable[object]) -> bool:
+        """Run connect-script: whether the tunnel may be. Where the client is `gone` before the script has ended, it is
+        told, and disconnect-script takes back what it did all the same."""
+        path = self._options().connect_script
+        if not path:
+            return True
+        try:
+            pid = spawn_script(path, environment("connect", worker, tunnel), VARIABLES)
+        except SystemFailure as failure:
+            _log.error("connect-script: %s", failure)
+            return False
+        status = await _exit_or(pid, gone)
+        if status is not None:
+            if status:
+                _log.info("%s ends with %d: '%s' gets no tunnel", path, status, tunnel.username)
+            return status == 0
+        kill(pid, signal.SIGTERM)
+        if await end_child(pid, ENDED_WITHIN) == 0:
+            await self.disconnect(worker, tunnel, Traffic())
+        return False
+
+    async def disconnect(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
+        """Run disconnect-script to its end."""
+        statistics = {
+            "STATS_BYTES_IN": str(traffic.rx_bytes),
+            "STATS_BYTES_OUT": str(traffic.tx_bytes),
+            "STATS_DURATION": str(int(time.time() - worker.accepted)),
+        }
+        path = self._options().disconnect_script
+        await _run_unheeded("disconnect-script", path, environment("disconnect", worker, tunnel) | statistics)
+
+    async def update_host(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
+        """Run host-update-script to its end."""
+        path = self._options().host_update_script
+        await _run_unheeded("host-update-script", path, environment("host-update", worker, tunnel))
+
+
+async def _run_unheeded(name: str, path: str, variables: dict[str, str]) -> None:
+    if not path:
+        return
+    try:
+        await wait_exit(spawn_script(path, variables, VARIABLES))
+    except SystemFailure as failure:
+        _log.error("%s: %s", name, failure)
+
+
+async def _exit_or(pid: int, gone: Awaitable[object]) -> int | None:
+    """The exit status; None where `gone` comes first."""
+    exited, left = asyncio.ensure_future(wait_exit(pid)), asyncio.ensure_future(gone)
+    await asyncio.wait([exited, left], return_when=asyncio.FIRST_COMPLETED)
+    left.cancel()
+    if exited.done():
+        return exited.result()
+    exited.cancel()
+    return None
+
+
+def environment(reason: str, worker: WorkerRecord, tunnel: TunnelRecord) -> dict[str, str]:
+    """What a script is told of a connection."""
+    client = worker.client
+    return {
+        "ID": str(worker.pid),
+        "REASON": reason,
+        "VHOST": worker.vhost,
+        "USERNAME": tunnel.username,
+        "GROUPNAME": tunnel.group,
+        "DEVICE": tunnel.device,
+        "HOSTNAME": client.hostname,
+        "REMOTE_HOSTNAME": client.hostname,
+        "USER_AGENT": client.user_agent,
+        "DEVICE_TYPE": client.device_type,
+        "DEVICE_PLATFORM": client.device_platform,
+        "IP_REAL": worker.remote.ip,
+        "IP_REAL_LOCAL": worker.local.ip,
+        **_lease(tunnel),
+        **_list("OCSERV_ROUTES", map(_with_mask, tunnel.config.routes)),
+        **_list("OCSERV_NO_ROUTES", map(_with_mask, tunnel.config.no_routes)),
+        **_list("OCSERV_DNS", tunnel.config.dns),
+    }
+
+
+def _lease(tunnel: TunnelRecord) -> dict[str, str]:
+    four, six = tunnel.lease.ipv4, tunnel.lease.ipv6
+    return {
+        **({"IP_LOCAL": four.local, "IP_REMOTE": four.remote} if four else {}),
+        **({"IPV6_LOCAL": six.local, "IPV6_REMOTE": six.remote, "IPV6_PREFIX": str(six.prefix)} if six else {}),
+    }
+
+
+def _list(name: str, values: Iterable[str]) -> dict[str, str]:
+    """All, and those of each family; each value is followed by a blank, the last one too."""
+    everything = list(values)
+    families = {
+        name: everything,
+        f"{name}4": [value for value in everything if ":" not in value],
+        f"{name}6": [value for value in everything if ":" in value],
+    }
+    return {key: "".join(f"{value} " for value in found) for key, found in families.items() if found}
+
+
+def _with_mask(route: str) -> str:
+    """IPv4 as a.b.c.d/mask, as the C server gives it to scripts."""
+    network = ipaddress.ip_network(route, strict=False)
+    return network.with_netmask if network.version == 4 else str(network)
