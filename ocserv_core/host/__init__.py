@@ -6,6 +6,8 @@ kills nothing else. A host for each instance, not one for all: what the code of 
 while it is loaded is then its own, and a reload replaces the hosts of the old configuration without a word on others.
 
     __main__.py  the process: loads the back end, freezes its memory
+    hooks.py     its hooks
+    rehearsal.py a call gone through before the fork, so that children share what it makes
     host.py      its loop: ChildStart becomes a fork, the end of a child ChildEnded
     child.py     a child, from the fork to its end
 """

@@ -9,14 +9,12 @@ import resource
 import signal
 import socket
 import sys
-from typing import Any
 
 from ..errors import ConfigError, OcservError
 from ..ipc.channel import Channel
 from ..ipc.log_channel import LogChannel
 from ..ipc.messages import FromSecmodToHost, HostLoad, HostReady, HostRefused
 from ..log import LogTarget, send_log
-from ..plugin.manager import load, new_manager, seal
 from ..system.process import (
     forget_parent_death_signal,
     read_state_env,
@@ -26,7 +24,9 @@ from ..system.process import (
     set_parent_death_signal,
     set_title,
 )
+from .hooks import Hooks, load_hooks
 from .host import Host
+from .rehearsal import rehearse
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +42,6 @@ def main() -> int:
     set_not_dumpable()
     set_limit(resource.RLIMIT_CORE, 0)
     set_parent_death_signal(signal.SIGKILL, inherited.parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _take_no_input()
     sock = socket.socket(fileno=inherited.fds["secmod"])
     channel = Channel[FromSecmodToHost](sock, FromSecmodToHost, trusted=True)
@@ -55,6 +53,8 @@ def main() -> int:
         channel.send(HostRefused(str(error)))
         return 0
     set_child_subreaper()
+    _preload(hooks)
+    rehearse()
     _freeze()
     # From here on the end of the channel tells of secmod's end: a signal would leave behind what children started.
     forget_parent_death_signal()
@@ -67,16 +67,21 @@ def main() -> int:
     return 0
 
 
-def _load(channel: Channel[FromSecmodToHost]) -> Any:
+def _load(channel: Channel[FromSecmodToHost]) -> Hooks:
     """The hooks of the back end that secmod names. ConfigError."""
     asked = channel.receive(LOAD_WITHIN).message
     if not isinstance(asked, HostLoad):
         raise ConfigError(f"{type(asked).__name__} came before HostLoad")
     logging.getLogger().setLevel(asked.level)
-    manager = new_manager()
-    load(manager, asked.group, (asked.spec,), asked.vhost)
-    seal(manager)
-    return manager.hook
+    return load_hooks(asked.group, asked.spec, asked.vhost)
+
+
+def _preload(hooks: Hooks) -> None:
+    try:
+        if "ocserv_preload" in hooks:
+            hooks["ocserv_preload"].call({})
+    except Exception:  # noqa: BLE001 (a plugin's fault; its children do without)
+        _log.exception("ocserv_preload failed")
 
 
 def _freeze() -> None:

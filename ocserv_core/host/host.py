@@ -1,4 +1,8 @@
-"""The host's loop: a ChildStart becomes a fork, the end of a child a ChildEnded. Single-threaded; it calls no hook."""
+"""The host's loop: a ChildStart becomes a fork, the end of a child a ChildEnded. Single-threaded; it calls no hook.
+
+Its children are awaited by pidfd and not by SIGCHLD: a handler would be theirs too. What it writes to between two forks
+is one page more that the child before has for itself, so it does little.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +11,46 @@ import logging
 import os
 import select
 import signal
-from typing import Any
 
 from ..errors import PeerLost
 from ..ipc.channel import Channel
 from ..ipc.log_channel import LogChannel
 from ..ipc.messages import ChildEnded, ChildFailed, ChildStart, ChildStarted, FromSecmodToHost
 from ..ipc.permits import close_all
-from ..system.adopted import end_adopted
-from ..system.process import set_child_subreaper, set_parent_death_signal, set_title
-from .child import run_child
+from ..system.adopted import adopted
+from ..system.process import fork_light
+from .child import become_child
+from .hooks import Hooks
 
 _log = logging.getLogger(__name__)
 
+ORPHAN = 0
+"""The number of a process that a child has left behind; secmod knows none of it."""
+
 
 class Host:
-    """Serves until secmod closes its channel; its children end with it. hooks: pluggy's callers, by name."""
+    """Serves until secmod closes its channel; its children end with it. A terminal's or systemd's signals end it as
+    any process: children hear of that by their parent-death signal."""
 
-    def __init__(self, channel: Channel[FromSecmodToHost], hooks: Any, log: LogChannel) -> None:
+    def __init__(self, channel: Channel[FromSecmodToHost], hooks: Hooks, log: LogChannel) -> None:
         self._channel = channel
         self._hooks = hooks
         self._log = log
-        self._children: dict[int, int] = {}
-        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._pids: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
 
     def serve(self) -> None:
         """The loop."""
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        poll = select.poll()
-        poll.register(self._channel.fileno(), select.POLLIN)
-        poll.register(self._wake_reader, select.POLLIN)
+        own = self._channel.fileno()
+        self._poll.register(own, select.POLLIN)
         try:
             while True:
-                for fd, _ in poll.poll():
-                    if fd == self._wake_reader:
-                        self._on_child_signal()
-                    else:
+                for fd, _ in self._poll.poll():
+                    if fd == own:
                         self._take_starts()
+                    else:
+                        self._on_end(fd)
         except PeerLost:
             self._end_all()
 
@@ -52,96 +58,71 @@ class Host:
 
     def _take_starts(self) -> None:
         while (received := self._channel.receive_now()) is not None:
-            if isinstance(received.message, ChildStart):
-                self._fork(received.message, received.fds)
-            else:
+            if not isinstance(received.message, ChildStart):
                 close_all(received.fds)
                 raise PeerLost("HostLoad came a second time")
+            self._fork(received.message.number, received.fds)
 
-    def _fork(self, start: ChildStart, fds: list[int]) -> None:
+    def _fork(self, number: int, fds: list[int]) -> None:
         parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = fork_light()
         except OSError as error:
             close_all(fds)
-            self._channel.send(ChildFailed(start.number, f"fork: {error.strerror}"))
+            self._channel.send(ChildFailed(number, f"fork: {error.strerror}"))
             return
         if pid == 0:
-            self._become_child(fds[0], parent)
+            become_child(fds[0], parent, (self._channel.fileno(), *self._pids), self._hooks, self._log)
         close_all(fds)
-        self._children[pid] = start.number
-        self._tell_started(start.number, pid)
-
-    def _tell_started(self, number: int, pid: int) -> None:
-        """One that secmod could not kill must not be."""
         try:
-            pidfd = os.pidfd_open(pid)
+            self._watch(pid, number)
         except OSError as error:
-            del self._children[pid]
+            # One that secmod could not kill must not be.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             self._channel.send(ChildFailed(number, f"pidfd_open: {error.strerror}"))
-            return
-        try:
-            self._channel.send(ChildStarted(number), [pidfd])
-        finally:
-            os.close(pidfd)
 
-    def _become_child(self, fd: int, parent: int) -> None:
-        """The child's whole life, in a session of its own, so that its group can be killed. It never returns into the
-        host's code."""
-        status = 70
-        try:
-            set_parent_death_signal(signal.SIGKILL, parent)
-            os.setsid()
-            # What its own children leave behind is its, not a neighbour's, while it lives.
-            set_child_subreaper()
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            self._channel.close()
-            close_all((self._wake_reader, self._wake_writer))
-            set_title("ocserv-child")
-            status = run_child(fd, self._hooks, self._log)
-        except BaseException:  # noqa: BLE001 (the top of the process)
-            _log.exception("a child failed")
-        finally:
-            os._exit(status)
+    def _watch(self, pid: int, number: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        self._pids[pidfd] = pid
+        self._numbers[pidfd] = number
+        self._poll.register(pidfd, select.POLLIN)
+        if number != ORPHAN:
+            self._channel.send(ChildStarted(number), [pidfd])
 
     # ---- end
 
-    def _on_child_signal(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_reader, 512):
-                pass
-        while (ended := self._reap_one(os.WNOHANG)) is not None:
-            self._on_end(*ended)
-
-    def _on_end(self, pid: int, status: int) -> None:
-        number = self._children.pop(pid, None)
-        if number is not None:
-            self._channel.send(ChildEnded(number, status))
-
-    def _reap_one(self, options: int) -> tuple[int, int] | None:
-        """One that has ended: pid and status; None where there is none. What it had started ends with it: its group,
-        which is killed while its number cannot be anybody else's yet, and what we inherit of it."""
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | options)
-        except ChildProcessError:
-            return None
-        if ended is None:
-            return None
+    def _on_end(self, pidfd: int) -> None:
+        """A process has ended. What it had started ends with it: its group, which is killed while its number cannot be
+        anybody else's yet, and what we inherit of it."""
+        pid, number = self._pids.pop(pidfd), self._numbers.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(ended.si_pid, signal.SIGKILL)
-        _, status = os.waitpid(ended.si_pid, 0)
-        end_adopted(self._children)
-        return ended.si_pid, os.waitstatus_to_exitcode(status)
+            os.killpg(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        for orphan in adopted(self._pids.values()):
+            self._end_orphan(orphan)
+        if number != ORPHAN:
+            self._channel.send(ChildEnded(number, os.waitstatus_to_exitcode(status)))
+
+    def _end_orphan(self, pid: int) -> None:
+        """What it leaves behind comes to us when it has ended, and is watched for that."""
+        try:
+            os.kill(pid, signal.SIGKILL)
+            self._watch(pid, ORPHAN)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            _log.error("process %d, left behind by a child, cannot be awaited: %s", pid, error.strerror)
 
     def _end_all(self) -> None:
-        """Nothing that was started here outlives us: wait until there is no child any more, adopted ones included."""
-        for pid in self._children:
+        """Nothing that was started here outlives us: wait until there is no child any more, orphans included."""
+        for pid in self._pids.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._channel.close()
-        while self._reap_one(0) is not None:
-            pass
+        self._poll.unregister(self._channel.fileno())
+        while self._pids:
+            for pidfd, _ in self._poll.poll():
+                with contextlib.suppress(PeerLost):
+                    self._on_end(pidfd)

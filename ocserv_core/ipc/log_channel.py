@@ -5,25 +5,31 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..errors import PeerLost
 from ..log import LEVELS
-from .channel import Channel
-from .messages import MAX_LOG_LINE, LogLine
+from .messages import MAX_LOG_LINE, LogLine, Message
 
 _CUT = " ... "
 _HEAD = 300
 
 
+class Sender(Protocol):
+    """What a line is sent by: a Channel, or the like."""
+
+    def send(self, message: Message, fds: Sequence[int] = (), timeout: float = 10.0) -> None: ...
+
+
 class LogChannel(logging.Handler):
     """Sends each event to the one who writes. It never waits: what is not taken at once is dropped, and counted."""
 
-    def __init__(self, channel: Channel[Any]) -> None:
+    def __init__(self, channel: Sender) -> None:
         super().__init__()
         self.attach(channel)
 
-    def attach(self, channel: Channel[Any]) -> None:
+    def attach(self, channel: Sender) -> None:
         """Another; whoever is forked has its own, and nothing to tell of what its parent could not say."""
         self.channel = channel
         self.dropped = 0

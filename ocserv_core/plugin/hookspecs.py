@@ -63,6 +63,22 @@ class ConfigSpecs:
         """
 
 
+class ChildSpecs:
+    """Back ends of every group whose class says `ocserv_process = "child"`: all hooks but ocserv_groups and
+    ocserv_serve then run in a child of a host (ocserv_core/host), as plain `def`s. A child is a call from its begin to
+    its end, without keys, single-threaded; it may block, crash, and change its process. Its `ask` raises nothing: where
+    the login ends, the child is killed, with whatever it has started."""
+
+    @hookspec(firstresult=True)
+    def ocserv_preload(self) -> None:
+        """Load and make what every child needs: what is there before the fork is shared, what each child makes costs
+        memory for each.
+
+        Process: the host. When: once, before its first child; no key and no user is there. An exception is logged, and
+        the children do without. Optional.
+        """
+
+
 class ServeSpecs:
     """Back ends of every group; secmod."""
 

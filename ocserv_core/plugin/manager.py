@@ -18,7 +18,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ConfigSpecs, ServeSpecs
+from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ChildSpecs, ConfigSpecs, ServeSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs):
+    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ChildSpecs, ServeSpecs):
         manager.add_hookspecs(specs)
     return manager
 
@@ -199,8 +199,8 @@ def _check_process(spec: BackendSpec, implementation: object) -> None:
     if process not in (SECMOD, CHILD):
         said = f"{spec.name}: ocserv_process must be '{SECMOD}' or '{CHILD}', not {process!r}"
         raise ConfigError(said, spec.file, spec.line)
-    hooks = [name for name in dir(implementation) if name.startswith(f"{PROJECT}_")]
-    coroutines = [name for name in hooks if inspect.iscoroutinefunction(getattr(implementation, name))]
+    hooks = {name for name in dir(implementation) if name.startswith(f"{PROJECT}_")} - set(vars(ServeSpecs))
+    coroutines = [name for name in sorted(hooks) if inspect.iscoroutinefunction(getattr(implementation, name))]
     if process == CHILD and coroutines:
         raise ConfigError(f"{spec.name}: {coroutines[0]} is an async def, which runs in no child", spec.file, spec.line)
 

@@ -1,24 +1,18 @@
-"""What a process that ended has left behind, and we have inherited as a subreaper: it is ended as well."""
+"""What processes that ended have left to us, where we are a subreaper."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Collection
 
 from .process import parent_of
 
 
-def end_adopted(known: Collection[int]) -> None:
-    """SIGKILL to every child of this process that is not `known`. It is not reaped here.
-
-    To be called again when one of them has ended: only then are those that it started children of ours.
-    """
-    for pid in _children():
-        if pid not in known:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+def adopted(known: Collection[int]) -> list[int]:
+    """The children of this process that are not `known`: to be asked when a child was reaped, since only then are
+    those that it had started children of ours."""
+    return [pid for pid in _children() if pid not in known]
 
 
 def _children() -> list[int]:

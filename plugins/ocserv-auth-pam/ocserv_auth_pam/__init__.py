@@ -7,6 +7,7 @@
     dialogue.py      PAM's prompts and messages, as questions to the user
     bindings.py      libpam's functions and structures
     codes.py         what PAM's codes mean for a login
+    preload.py       what all children share
     groups.py        the groups of the operating system
 
 Modules of PAM may hang, crash, fork, and change their process: all of it runs in a child (`ocserv_process`).

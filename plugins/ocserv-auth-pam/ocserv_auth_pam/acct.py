@@ -10,6 +10,7 @@ from ocserv_core.plugin import BackendContext, Denied, Session, hookimpl
 from .auth import LIMITS, refusal
 from .dialogue import Dialogue, Refusal
 from .options import check_names, read_service
+from .preload import preload
 from .transaction import PamError, transaction
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,11 @@ class PamAcct:
     def __init__(self, options: Mapping[str, str], _context: BackendContext) -> None:
         check_names(options, ("service",))
         self._service = read_service(options)
+
+    @hookimpl
+    def ocserv_preload(self) -> None:
+        """The modules of the service."""
+        preload(self._service)
 
     @hookimpl
     def ocserv_session_open(self, session: Session) -> None:

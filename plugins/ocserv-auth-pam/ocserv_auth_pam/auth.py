@@ -20,6 +20,7 @@ from .codes import NOBODY_KNOWS
 from .dialogue import Dialogue, Refusal
 from .groups import groups_from, groups_of
 from .options import check_names, read_gid_min, read_service
+from .preload import preload
 from .transaction import PamError, Transaction, transaction
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class PamAuth:
     def ocserv_groups(self) -> tuple[str, ...]:
         """The groups from gid-min on."""
         return groups_from(self._gid_min)
+
+    @hookimpl
+    def ocserv_preload(self) -> None:
+        """The modules of the service."""
+        preload(self._service)
 
     @hookimpl
     def ocserv_authenticate(self, login: Login, ask: BlockingAsk) -> Identity:
