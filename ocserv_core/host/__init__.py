@@ -8,6 +8,7 @@ while it is loaded is then its own, and a reload replaces the hosts of the old c
     __main__.py  the process: loads the back end, freezes its memory
     hooks.py     its hooks
     rehearsal.py a call gone through before the fork, so that children share what it makes
+    line.py      its channel to secmod, and that of a child
     host.py      its loop: ChildStart becomes a fork, the end of a child ChildEnded
     child.py     a child, from the fork to its end
 """

@@ -7,11 +7,9 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 
 from ..errors import ConfigError, OcservError
-from ..ipc.channel import Channel
 from ..ipc.log_channel import LogChannel
 from ..ipc.messages import FromSecmodToHost, HostLoad, HostReady, HostRefused
 from ..log import LogTarget, send_log
@@ -26,12 +24,10 @@ from ..system.process import (
 )
 from .hooks import Hooks, load_hooks
 from .host import Host
+from .line import Line
 from .rehearsal import rehearse
 
 _log = logging.getLogger(__name__)
-
-LOAD_WITHIN = 60.0
-"""Seconds that secmod may take to say what is to be loaded."""
 
 
 def main() -> int:
@@ -43,14 +39,13 @@ def main() -> int:
     set_limit(resource.RLIMIT_CORE, 0)
     set_parent_death_signal(signal.SIGKILL, inherited.parent)
     _take_no_input()
-    sock = socket.socket(fileno=inherited.fds["secmod"])
-    channel = Channel[FromSecmodToHost](sock, FromSecmodToHost, trusted=True)
-    log = LogChannel(channel)
+    line = Line(inherited.fds["secmod"], FromSecmodToHost)
+    log = LogChannel(line)
     send_log(log, LogTarget())
     try:
-        hooks = _load(channel)
+        hooks = _load(line)
     except ConfigError as error:
-        channel.send(HostRefused(str(error)))
+        line.send(HostRefused(str(error)))
         return 0
     set_child_subreaper()
     _preload(hooks)
@@ -58,18 +53,18 @@ def main() -> int:
     _freeze()
     # From here on the end of the channel tells of secmod's end: a signal would leave behind what children started.
     forget_parent_death_signal()
-    channel.send(HostReady())
+    line.send(HostReady())
     try:
-        Host(channel, hooks, log).serve()
+        Host(line, hooks, log).serve()
     except Exception:  # noqa: BLE001 (the top of the process)
         _log.exception("the host failed")
         return 70
     return 0
 
 
-def _load(channel: Channel[FromSecmodToHost]) -> Hooks:
+def _load(line: Line) -> Hooks:
     """The hooks of the back end that secmod names. ConfigError."""
-    asked = channel.receive(LOAD_WITHIN).message
+    asked = line.receive().message
     if not isinstance(asked, HostLoad):
         raise ConfigError(f"{type(asked).__name__} came before HostLoad")
     logging.getLogger().setLevel(asked.level)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import traceback
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import NoReturn
 
 from ..errors import PeerLost
 from ..ipc.log_channel import LogChannel
@@ -25,15 +24,14 @@ from ..ipc.messages import (
     CallFault,
     CallUnavailable,
     FromSecmodToChild,
-    Message,
     Question,
     Returned,
 )
-from ..ipc.wire import Wire
 from ..plugin.backends import Abandoned, Denied, Prompt, Unavailable
 from ..plugin.calls import decode_arguments, encode_result
 from ..system.process import set_child_subreaper, set_parent_death_signal, set_title
 from .hooks import Hooks
+from .line import Line
 
 _log = logging.getLogger(__name__)
 
@@ -43,25 +41,6 @@ MAX_TEXT = 8000
 MAX_RESULT = MAX_MESSAGE - 64
 
 _Outcome = Returned | CallDenied | CallUnavailable | CallFault
-
-
-class Line:
-    """The channel to secmod. Its socket blocks: there is nothing else to wait for."""
-
-    def __init__(self, fd: int) -> None:
-        self._sock = socket.socket(fileno=fd)
-        self._sock.setblocking(True)
-        self._wire = Wire[Any](FromSecmodToChild, accept_large=True)
-
-    def send(self, message: Message, fds: Sequence[int] = (), timeout: float = 0.0) -> None:
-        """PeerLost. The arguments are those of Channel; it waits for room, which secmod makes, or kills us."""
-        del timeout
-        self._wire.send(self._sock, message, fds)
-
-    def receive(self) -> Message:
-        """PeerLost."""
-        message: Message = self._wire.receive(self._sock).message
-        return message
 
 
 def become_child(fd: int, parent: int, foreign: Iterable[int], hooks: Hooks, log: LogChannel) -> NoReturn:
@@ -90,10 +69,10 @@ def settle(parent: int) -> None:
 
 def run_child(fd: int, hooks: Hooks, log: LogChannel) -> int:
     """Its exit status."""
-    line = Line(fd)
+    line = Line(fd, FromSecmodToChild)
     log.attach(line)
     try:
-        call = line.receive()
+        call = line.receive().message
         if not isinstance(call, Call):
             return 65
         line.send(_outcome(call, hooks, line))
@@ -133,7 +112,7 @@ def _run(call: Call, hooks: Hooks, line: Line) -> object:
 def _ask(line: Line, prompt: Prompt) -> str:
     line.send(Question(prompt.text[:MAX_TEXT], prompt.secret, prompt.again))
     try:
-        answer = line.receive()
+        answer = line.receive().message
     except PeerLost:
         raise Abandoned from None
     if not isinstance(answer, Answer):

@@ -13,14 +13,14 @@ import select
 import signal
 
 from ..errors import PeerLost
-from ..ipc.channel import Channel
 from ..ipc.log_channel import LogChannel
-from ..ipc.messages import ChildEnded, ChildFailed, ChildStart, ChildStarted, FromSecmodToHost
+from ..ipc.messages import ChildEnded, ChildFailed, ChildStart, ChildStarted
 from ..ipc.permits import close_all
 from ..system.adopted import adopted
 from ..system.process import fork_light
 from .child import become_child
 from .hooks import Hooks
+from .line import Line
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Host:
     """Serves until secmod closes its channel; its children end with it. A terminal's or systemd's signals end it as
     any process: children hear of that by their parent-death signal."""
 
-    def __init__(self, channel: Channel[FromSecmodToHost], hooks: Hooks, log: LogChannel) -> None:
-        self._channel = channel
+    def __init__(self, line: Line, hooks: Hooks, log: LogChannel) -> None:
+        self._line = line
         self._hooks = hooks
         self._log = log
         self._poll = select.poll()
@@ -42,13 +42,13 @@ class Host:
 
     def serve(self) -> None:
         """The loop."""
-        own = self._channel.fileno()
+        own = self._line.fileno()
         self._poll.register(own, select.POLLIN)
         try:
             while True:
                 for fd, _ in self._poll.poll():
                     if fd == own:
-                        self._take_starts()
+                        self._take_start()
                     else:
                         self._on_end(fd)
         except PeerLost:
@@ -56,12 +56,12 @@ class Host:
 
     # ---- begin
 
-    def _take_starts(self) -> None:
-        while (received := self._channel.receive_now()) is not None:
-            if not isinstance(received.message, ChildStart):
-                close_all(received.fds)
-                raise PeerLost("HostLoad came a second time")
-            self._fork(received.message.number, received.fds)
+    def _take_start(self) -> None:
+        received = self._line.receive()
+        if not isinstance(received.message, ChildStart):
+            close_all(received.fds)
+            raise PeerLost("HostLoad came a second time")
+        self._fork(received.message.number, received.fds)
 
     def _fork(self, number: int, fds: list[int]) -> None:
         parent = os.getpid()
@@ -69,10 +69,10 @@ class Host:
             pid = fork_light()
         except OSError as error:
             close_all(fds)
-            self._channel.send(ChildFailed(number, f"fork: {error.strerror}"))
+            self._line.send(ChildFailed(number, f"fork: {error.strerror}"))
             return
         if pid == 0:
-            become_child(fds[0], parent, (self._channel.fileno(), *self._pids), self._hooks, self._log)
+            become_child(fds[0], parent, (self._line.fileno(), *self._pids), self._hooks, self._log)
         close_all(fds)
         try:
             self._watch(pid, number)
@@ -80,7 +80,7 @@ class Host:
             # One that secmod could not kill must not be.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            self._channel.send(ChildFailed(number, f"pidfd_open: {error.strerror}"))
+            self._line.send(ChildFailed(number, f"pidfd_open: {error.strerror}"))
 
     def _watch(self, pid: int, number: int) -> None:
         pidfd = os.pidfd_open(pid)
@@ -88,7 +88,7 @@ class Host:
         self._numbers[pidfd] = number
         self._poll.register(pidfd, select.POLLIN)
         if number != ORPHAN:
-            self._channel.send(ChildStarted(number), [pidfd])
+            self._line.send(ChildStarted(number), [pidfd])
 
     # ---- end
 
@@ -104,7 +104,7 @@ class Host:
         for orphan in adopted(self._pids.values()):
             self._end_orphan(orphan)
         if number != ORPHAN:
-            self._channel.send(ChildEnded(number, os.waitstatus_to_exitcode(status)))
+            self._line.send(ChildEnded(number, os.waitstatus_to_exitcode(status)))
 
     def _end_orphan(self, pid: int) -> None:
         """What it leaves behind comes to us when it has ended, and is watched for that."""
@@ -121,7 +121,7 @@ class Host:
         for pid in self._pids.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._poll.unregister(self._channel.fileno())
+        self._poll.unregister(self._line.fileno())
         while self._pids:
             for pidfd, _ in self._poll.poll():
                 with contextlib.suppress(PeerLost):

@@ -33,9 +33,10 @@ def preload(service: str) -> None:
         _log.warning("PAM has no rules for '%s': %s", service, LIBPAM.pam_strerror(handle, code).decode())
         return
     _kept.extend((conversation, handle))
-    with contextlib.suppress(PamError), transaction(service, b"nobody", Dialogue(None)) as opened:
-        opened.set_remote_host("192.0.2.1")
-        opened.user()
+    for _ in range(ROUNDS):
+        with contextlib.suppress(PamError), transaction(service, b"nobody", Dialogue(None)) as opened:
+            opened.set_remote_host("192.0.2.1")
+            opened.user()
 
 
 def _rehearse() -> None:
