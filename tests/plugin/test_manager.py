@@ -139,3 +139,34 @@ def test_a_hook_that_no_spec_knows_is_refused(site: Site) -> None:
 def test_a_hook_with_an_argument_that_the_spec_has_not_is_refused(site: Site) -> None:
     site.install("ours", GOOD.replace("login, ask", "login, ask, colour"))
     assert "colour" in site.refusal("ours")
+
+
+# ---- where it runs ------------------------------------------------------------------------------------------------
+
+PLAIN = GOOD.replace("async def ocserv_authenticate", "def ocserv_authenticate")
+
+
+def in_process(source: str, process: str) -> str:
+    return source.replace("    ocserv_api = (1, 0)\n", f"    ocserv_api = (1, 0)\n    ocserv_process = {process!r}\n")
+
+
+def test_a_plain_def_may_run_in_a_child(site: Site) -> None:
+    site.install("ours", in_process(PLAIN, "child"))
+    assert site.load("ours")[0]["loaded"] == ["Backend"]
+
+
+def test_an_async_def_may_not(site: Site) -> None:
+    site.install("ours", in_process(GOOD, "child"))
+    said = "o.conf:1: ours: ocserv_authenticate is an async def, which runs in no child"
+    assert site.refusal("ours") == said
+
+
+def test_what_a_back_end_serves_runs_in_secmod_all_the_same(site: Site) -> None:
+    serve = "\n    @hookimpl\n    async def ocserv_serve(self):\n        return None\n"
+    site.install("ours", in_process(PLAIN, "child") + serve)
+    assert site.load("ours")[0]["loaded"] == ["Backend"]
+
+
+def test_a_process_that_there_is_not(site: Site) -> None:
+    site.install("ours", in_process(PLAIN, "elsewhere"))
+    assert site.refusal("ours") == "o.conf:1: ours: ocserv_process must be 'secmod' or 'child', not 'elsewhere'"
