@@ -33,6 +33,7 @@ The data plane
 
 Back ends
     radius.py       200 logins through RADIUS, beside radclient
+    promise.py      logins by one back end while the server of another is dead
 
 The soak
     soak.py         the door, the cycles, what is a failure

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 MAX_NAME = 63
 MAX_GROUPS = 512
+
+_WITH_HASH = re.compile(r"^[^:\n]+:[^:\n]*:[^\S\n]*(\$[^:\n]*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,33 @@ def parse_passwd(text: str) -> list[Entry]:
     return [entry for line in text.split("\n") if (entry := _parse_line(line)) is not None]
 
 
-def find(entries: Iterable[Entry], username: str) -> Entry | None:
-    """The first entry of that exact name: the first match wins."""
-    return next((entry for entry in entries if entry.username == username), None)
+def find(text: str, username: str) -> Entry | None:
+    """The first entry of that exact name: the first match wins. Only lines that begin with the name are read, since
+    every login of a large file waits for this."""
+    if not username or len(username.encode("utf-8", "surrogatepass")) >= MAX_NAME:
+        # A name that may be cut does not stand in the file as it is.
+        return next((entry for entry in parse_passwd(text) if entry.username == username), None)
+    for line in _lines_from(text, f"{username}:"):
+        entry = _parse_line(line)
+        if entry is not None and entry.username == username:
+            return entry
+    return None
+
+
+def find_hash(text: str) -> str:
+    """The first hash of the modern form (`$5$…`) in the file; "" where there is none."""
+    match = _WITH_HASH.search(text)
+    return match[1].strip() if match else ""
+
+
+def _lines_from(text: str, begin: str) -> Iterator[str]:
+    """The lines that begin so, one after another."""
+    text, begin = f"\n{text}", f"\n{begin}"
+    start = text.find(begin)
+    while start >= 0:
+        end = text.find("\n", start + 1)
+        yield text[start + 1 : end if end >= 0 else None]
+        start = text.find(begin, start + 1)
 
 
 def groups_of(entries: Iterable[Entry]) -> tuple[str, ...]:

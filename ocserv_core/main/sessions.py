@@ -37,6 +37,7 @@ from ..state.associations import Associations
 from ..state.ip_pool import PoolExhausted, Pools, seed_of
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
+from .plugins import NO_PLUGINS
 from .records import ConnectionState, TunnelRecord, WorkerRecord
 from .scripts import Scripts
 from .secmod import Secmod
@@ -106,6 +107,7 @@ class Sessions:
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self.tasks = Tasks()
         self.workers: Workers
+        self.plugins = NO_PLUGINS
 
     # ---- opening
 
@@ -228,6 +230,7 @@ class Sessions:
             tunnel.device,
             _addresses(tunnel.lease),
         )
+        self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:
         if worker.number not in self.workers.records or worker.state is ConnectionState.ENDED:
@@ -264,6 +267,8 @@ class Sessions:
             want6=request.wants_ipv6,
             random=os.urandom,
             now=time.time(),
+            explicit4=config.explicit_ipv4,
+            explicit6=config.explicit_ipv6,
         )
 
     def _refuse(self, worker: WorkerRecord, refusal: _Refused) -> None:
@@ -317,6 +322,7 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+        self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         script = self.tasks.start(self._scripts.disconnect(worker, tunnel, final.traffic))
         await asyncio.wait([script], timeout=script_within)
 

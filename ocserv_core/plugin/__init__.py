@@ -3,6 +3,7 @@
     hookspecs.py   what may be hooked: each spec says process, thread, when, and what is guaranteed
     backends.py    the words of a back end: Prompt, Login, Denied …
     calls.py       a hook's arguments and result as bytes, where it runs in a process of its own
+    manual.py      the specs as a page of the documentation
     manager.py     the strict loader: only what the configuration names, and an error for anything odd
 
 A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identity, Prompt, hookimpl`.
@@ -10,12 +11,13 @@ A plugin imports from here: `from ocserv_core.plugin import API, Denied, Identit
 
 from __future__ import annotations
 
-from ..model import ClientInfo, DisconnectReason, Identity, Lease, SessionId, Traffic
+from ..model import ClientInfo, DisconnectReason, Endpoint, Identity, Lease, SessionId, Traffic
 from .backends import (
     Abandoned,
     Ask,
     BackendContext,
     BlockingAsk,
+    Command,
     Denied,
     Limits,
     Login,
@@ -24,6 +26,7 @@ from .backends import (
     Prompt,
     Session,
     SessionActs,
+    Tunnel,
     Unavailable,
 )
 from .hookspecs import API, hookimpl
@@ -35,8 +38,10 @@ __all__ = [
     "BackendContext",
     "BlockingAsk",
     "ClientInfo",
+    "Command",
     "Denied",
     "DisconnectReason",
+    "Endpoint",
     "Identity",
     "Lease",
     "Limits",
@@ -48,6 +53,7 @@ __all__ = [
     "SessionActs",
     "SessionId",
     "Traffic",
+    "Tunnel",
     "Unavailable",
     "hookimpl",
 ]

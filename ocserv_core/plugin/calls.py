@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from .hookspecs import AcctSpecs, AuthSpecs, ConfigSpecs
+from .hookspecs import SPECS
 
 _NOT_SENT = ("self", "ask", "return")
 
@@ -61,7 +61,7 @@ def _shape_of(hook: str) -> _Shape:
 
 
 def _spec_of(hook: str) -> Any:
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs):
+    for specs in SPECS:
         if hook in vars(specs):
             return getattr(specs, hook)
     raise LookupError(f"there is no hook {hook}")

@@ -5,12 +5,12 @@ API is (major, minor): a major breaks, a minor adds hooks or arguments. A plugin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 import pluggy
 
-from ..model import DisconnectReason, Identity, Traffic
-from .backends import Ask, BlockingAsk, Login, Options, Session
+from ..model import DisconnectReason, Endpoint, Identity, Traffic
+from .backends import Ask, BlockingAsk, Command, Login, Options, Session, Tunnel
 
 API = (1, 0)
 
@@ -29,13 +29,13 @@ class AuthSpecs:
     ) -> Awaitable[Identity] | Identity:
         """One login, from its first round to its end.
 
-        Process: secmod. Thread: an `async def` runs on the event loop and must not block (hash in a thread); a plain
-        `def` runs in a thread of its own, where `ask` blocks. When: a client has sent a user name, and the
-        composition of `auth` lines chose this back end; no other back end is called for it at the same time. Returns
-        the identity, or raises Denied, or Unavailable where nobody knows. Guaranteed: it is cancelled when the client
-        gives up, when a stretch of its work takes too long (Limits), or when the deadline (auth-timeout) has passed;
-        a plain `def` hears of that at its next question (Abandoned). Any other exception fails this login, is logged
-        with the back end's name, and hurts nothing else.
+        Process: secmod. Thread: an `async def` runs on the event loop and must not block; what hashes, reads files
+        or waits is a plain `def`, which runs in a thread of its own, where `ask` blocks. When: a client has sent a
+        user name, and the composition of `auth` lines chose this back end; no other back end is called for it at the
+        same time. Returns the identity, or raises Denied, or Unavailable where nobody knows. Guaranteed: it is
+        cancelled when the client gives up, when a stretch of its work takes too long (Limits), or when the deadline
+        (auth-timeout) has passed; a plain `def` hears of that at its next question (Abandoned). Any other exception
+        fails this login, is logged with the back end's name, and hurts nothing else.
         """
 
     @hookspec(firstresult=True)
@@ -124,3 +124,44 @@ class AcctSpecs:
         is kept on disk until the hook returns, and called again, with the same arguments, after Unavailable and after
         a crash, for a day; so the same session may be closed twice, and the second time says the same.
         """
+
+
+class MainSpecs:
+    """Plugins of the group `ocserv.main` (`plugin`); main."""
+
+    @hookspec(firstresult=True)
+    def ocserv_client_admit(self, remote: Endpoint, local: Endpoint) -> str | None:
+        """Whether a connection is served at all: a reason refuses it, nothing admits it.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: a connection was
+        accepted, before anything is forked for it or read from it. Guaranteed: where it raises, this connection is
+        refused, and no other.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_up(self, tunnel: Tunnel) -> None:
+        """A tunnel is up: its device is there, the connect-script has agreed, the client hears of it now.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: at each
+        connection, so again at a reconnect. An exception is logged and changes nothing.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_down(self, tunnel: Tunnel, traffic: Traffic, reason: DisconnectReason) -> None:
+        """A tunnel has ended, and its device is gone: `traffic` is this connection's, to the byte.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: once for each
+        ocserv_session_up, but where main is killed. An exception is logged and changes nothing.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_occtl_commands(self) -> Mapping[str, Command]:  # type: ignore[empty-body]  # a spec
+        """Commands for `occtl plugin …`: `{"quota show": self.show}`; each returns what occtl prints.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: root has typed
+        `occtl plugin` with some words; the longest name that they begin with is run, with the words after it.
+        """
+
+
+SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ChildSpecs, ServeSpecs, MainSpecs)
+"""All of them, in the order of the reference."""

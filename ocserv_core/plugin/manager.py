@@ -18,7 +18,7 @@ from stevedore import NamedExtensionManager
 from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, AcctSpecs, AuthSpecs, ChildSpecs, ConfigSpecs, ServeSpecs
+from .hookspecs import API, PROJECT, SPECS, ServeSpecs
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Plugin:
 def new_manager() -> pluggy.PluginManager:
     """An empty manager that knows every spec."""
     manager = pluggy.PluginManager(PROJECT)
-    for specs in (AuthSpecs, ConfigSpecs, AcctSpecs, ChildSpecs, ServeSpecs):
+    for specs in SPECS:
         manager.add_hookspecs(specs)
     return manager
 
@@ -186,6 +186,8 @@ def enter(
     limits = getattr(implementation, "ocserv_limits", None)
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigError(f"{spec.name}: ocserv_limits must be Limits(…), not {limits!r}", spec.file, spec.line)
+    if limits is not None and (fault := limits.fault()):
+        raise ConfigError(f"{spec.name}: ocserv_limits: {fault}", spec.file, spec.line)
     _check_process(spec, implementation)
     try:
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")

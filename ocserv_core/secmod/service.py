@@ -97,9 +97,9 @@ class Service:
         await self._ended.wait()
         sweeper.cancel()
         self._logins.cancel_all()
-        await self._serving.end()
         if self._sessions is not None:
             await self._sessions.end()
+        await self._serving.end()
         await end_hosts()
 
     @property

@@ -223,6 +223,15 @@ class FamilyPool:
         """Whether the owner has an address here."""
         return owner in self._lease_of
 
+    def holds(self, owner: SessionId, address: str) -> bool:
+        """Whether the owner has just this address."""
+        unit = self.unit_of(address)
+        return unit is not None and self._leased.get(unit) == owner
+
+    def is_reserved(self, address: str) -> bool:
+        """Whether no client may have it."""
+        return self.unit_of(address) in self._reserved
+
     def overlaps(self, other: FamilyPool) -> bool:
         """Whether an address may be in both."""
         mine, theirs = self.network, other.network

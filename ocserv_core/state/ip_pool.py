@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Callable
 
 import msgspec
 
@@ -22,12 +23,24 @@ def seed_of(username: str) -> bytes:
     return hashlib.sha256(username.encode()).digest()[:4]
 
 
-class IpPool:
-    """The networks of a vhost, one pool for each family that it has."""
+EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
+"""Addresses that a user always has (explicit-ipv4, explicit-ipv6) may be of any network: they are leased from a pool of
+all addresses, which overlaps every other and so sees its leases, as those see its own."""
 
-    def __init__(self, ipv4: FamilyPool | None, ipv6: FamilyPool | None) -> None:
+NONE_AT_ALL = ("0.0.0.0", "::")  # noqa: S104 (nothing is bound to it)
+"""As an explicit address: this family is not given."""
+
+
+class IpPool:
+    """The networks of a vhost, one pool for each family that it has. explicit: the pool of explicit addresses of a
+    family."""
+
+    def __init__(
+        self, ipv4: FamilyPool | None, ipv6: FamilyPool | None, explicit: Callable[[int], FamilyPool] | None = None
+    ) -> None:
         self.ipv4 = ipv4
         self.ipv6 = ipv6
+        self._explicit = explicit
 
     def lease(
         self,
@@ -38,40 +51,69 @@ class IpPool:
         want6: bool,
         random: Random,
         now: float,
+        explicit4: str | None = None,
+        explicit6: str | None = None,
     ) -> Lease:
         """Addresses for a session, the same for the same owner.
 
         seed: 4 bytes, `seed_of(username)` for predictable-ips, else random. wish: what the session had last, or what
-        the client asked for; random(n): n random bytes. Raises PoolExhausted, and has then leased nothing.
+        the client asked for; random(n): n random bytes. explicit4, explicit6: this address and no other, or one of
+        NONE_AT_ALL. Raises PoolExhausted, and has then leased nothing.
         """
-        had4 = self.ipv4 is not None and self.ipv4.holds_lease(owner)
+        want4, want6 = want4 and explicit4 not in NONE_AT_ALL, want6 and explicit6 not in NONE_AT_ALL
+        pools = [self.ipv4, self.ipv6, self._for(explicit4, 4), self._for(explicit6, 6)]
+        before = [pool for pool in pools if pool is not None and pool.holds_lease(owner)]
         try:
-            ipv4 = self._lease_ipv4(owner, seed, wish, random, now) if want4 else None
-            ipv6 = self._lease_ipv6(owner, seed, wish, random, now) if want6 else None
+            ipv4 = self._of_family(self.ipv4, explicit4, owner, seed, wish.ipv4, random, now) if want4 else None
+            first6 = sha1(seed)[:16]
+            ipv6 = self._of_family(self.ipv6, explicit6, owner, first6, wish.ipv6, random, now) if want6 else None
         except PoolExhausted:
-            if self.ipv4 is not None and not had4:
-                self.ipv4.release(owner, 0)
+            for pool in pools:
+                if pool is not None and pool not in before:
+                    pool.release(owner, 0)
             raise
         if ipv4 is None and ipv6 is None:
             raise PoolExhausted("there is no network of the family that the client asked for")
         return Lease(ipv4, ipv6)
 
-    def _lease_ipv4(self, owner: SessionId, seed: bytes, wish: Lease, random: Random, now: float) -> AddressPair | None:
-        if self.ipv4 is None:
-            return None
-        return self.ipv4.lease(owner, seed, wish.ipv4.remote if wish.ipv4 else "", random, now)
+    def _for(self, explicit: str | None, version: int) -> FamilyPool | None:
+        return self._explicit(version) if explicit is not None and self._explicit is not None else None
 
-    def _lease_ipv6(self, owner: SessionId, seed: bytes, wish: Lease, random: Random, now: float) -> AddressPair | None:
-        if self.ipv6 is None:
+    def _of_family(
+        self,
+        pool: FamilyPool | None,
+        explicit: str | None,
+        owner: SessionId,
+        first: bytes,
+        wish: AddressPair | None,
+        random: Random,
+        now: float,
+    ) -> AddressPair | None:
+        if pool is None:
             return None
-        first = sha1(seed)[:16]
-        return self.ipv6.lease(owner, first, wish.ipv6.remote if wish.ipv6 else "", random, now)
+        everything = self._for(explicit, pool.network.version)
+        if explicit is not None and everything is not None:
+            return _claim(everything, pool, explicit, owner)
+        return pool.lease(owner, first, wish.remote if wish else "", random, now)
 
     def release(self, owner: SessionId, hold_until: float) -> None:
         """The session's last connection ended; its addresses wait for it until `hold_until`."""
         for pool in (self.ipv4, self.ipv6):
             if pool is not None:
                 pool.release(owner, hold_until)
+
+
+def _claim(everything: FamilyPool, pool: FamilyPool, address: str, owner: SessionId) -> AddressPair:
+    """An explicit address; the other end of the tunnel is the server's in the vhost's network."""
+    if pool.is_reserved(address):
+        raise PoolExhausted(f"{address} cannot be a client's: it is the network's or the server's own")
+    pool.release(owner, 0)
+    if not everything.holds(owner, address):
+        everything.release(owner, 0)
+        if not everything.claim(owner, address):
+            raise PoolExhausted(f"{address} is another session's")
+    prefix = pool.network.prefixlen if pool.network.version == 4 else pool.prefix
+    return AddressPair(pool.server, address, prefix)
 
 
 class PoolsRecord(msgspec.Struct, frozen=True):
@@ -99,7 +141,12 @@ class Pools:
         return IpPool(
             self._family(ipaddress.IPv4Network(ipv4, strict=False), 32) if ipv4 else None,
             self._family(ipaddress.IPv6Network(ipv6, strict=False), ipv6_subnet_prefix) if ipv6 else None,
+            self._everything,
         )
+
+    def _everything(self, version: int) -> FamilyPool:
+        network = ipaddress.ip_network(EVERYTHING[version])
+        return self._family(network, network.max_prefixlen)
 
     def _family(self, network: Network, prefix: int) -> FamilyPool:
         pool = self._families.get((network, prefix))

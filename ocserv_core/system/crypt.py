@@ -1,6 +1,6 @@
 """Password hashes: every format of the system's crypt(3) ($1$ $5$ $6$ $y$ $2b$ DES …) and `$argon2id$`.
 
-Called by ocpasswd to write a hash and by secmod, in a pool of threads, to check one: crypt_r through ctypes works
+Called by ocpasswd to write a hash and by secmod, in the thread of a login, to check one: crypt_r through ctypes works
 outside the GIL. No randomness is read here (`gensalt` gets it as an argument), and no password is kept or logged.
 """
 

@@ -43,7 +43,7 @@ class TestServer:
         self.folder = tempfile.mkdtemp(prefix="ocserv-test-")
         self.port = _free_port()
         self._log = b""
-        _write_certificate(self.folder)
+        write_certificate(self.folder)
         config = os.path.join(self.folder, "ocserv.conf")
         with open(config, "w", encoding="utf-8") as file:
             file.writelines(f"{name} = {value}\n" for name, value in self._lines(options).items())
@@ -121,7 +121,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _write_certificate(folder: str) -> None:
+def write_certificate(folder: str) -> None:
+    """A key and a certificate of its own for `test`, key.pem and cert.pem."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

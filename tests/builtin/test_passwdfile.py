@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocserv_core.builtin.passwdfile import MAX_GROUPS, Entry, find, groups_of, parse_passwd
+from ocserv_core.builtin.passwdfile import MAX_GROUPS, MAX_NAME, Entry, find, find_hash, groups_of, parse_passwd
 
 
 def test_a_line_is_a_user_his_groups_and_his_hash() -> None:
@@ -62,13 +62,35 @@ def test_only_a_line_end_ends_a_line(separator: str) -> None:
 
 
 def test_the_first_entry_of_a_name_is_meant() -> None:
-    entries = parse_passwd("alice:*:first\nalice:*:second\n")
-    assert find(entries, "alice") == entries[0]
+    assert find("alice\nalice:*\nalice:*:first\nalice:*:second\n", "alice") == Entry("alice", (), "first")
 
 
 @pytest.mark.parametrize("name", ["Alice", "alic", "alice ", ""])
 def test_a_name_is_found_exactly(name: str) -> None:
-    assert find(parse_passwd("alice:*:h"), name) is None
+    assert find("alice:*:h", name) is None
+
+
+@pytest.mark.parametrize("name", ["b:*", "a:*:h\nb", "b\n", "\nb"])
+def test_a_name_is_no_part_of_a_line(name: str) -> None:
+    assert find("a:*:h\nb:*:h\n", name) is None
+
+
+def test_a_long_name_is_found_as_it_is_cut() -> None:
+    assert find(f"{'x' * 70}:*:h", "x" * MAX_NAME) == Entry("x" * MAX_NAME, (), "h")
+
+
+LINES = st.lists(st.text("ab:$ \n\r\tx*!é", max_size=12)).map("\n".join)
+
+
+@given(LINES, st.text("ab:$ \n\r\tx*!é", max_size=4))
+def test_what_is_found_is_what_reading_everything_finds(text: str, name: str) -> None:
+    assert find(text, name) == next((entry for entry in parse_passwd(text) if entry.username == name), None)
+
+
+@given(LINES)
+def test_the_hash_that_is_found_is_the_first_that_reading_everything_finds(text: str) -> None:
+    hashes = (entry.stored for entry in parse_passwd(text))
+    assert find_hash(text) == next((stored for stored in hashes if stored.startswith("$")), "")
 
 
 def test_all_groups_come_once_in_the_order_of_the_file() -> None:

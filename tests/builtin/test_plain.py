@@ -1,8 +1,7 @@
-"""`plain[passwd=FILE]`: its dialogue, and what an unknown user costs."""
+"""`plain[passwd=FILE,otp=FILE]`: its dialogue, and what an unknown user costs."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from ocserv_core.builtin import plain
 from ocserv_core.builtin.plain import TRIES, PlainAuth
 from ocserv_core.model import ClientInfo, Identity
-from ocserv_core.plugin import BackendContext, Denied, Login, OptionError, Prompt
+from ocserv_core.plugin import BackendContext, Denied, Login, OptionError, Prompt, Unavailable
 from ocserv_core.system.crypt import hash_password, verify
 
 HASH = hash_password(b"right", "$5$saltsaltsaltsalt")
@@ -29,10 +28,10 @@ Check = Callable[[bytes, str], bool]
 class Dialogue:
     """A login and the user's answers; what was asked, and how often a hash was made."""
 
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
         self.path = path
         self.path.write_text(FILE)
-        self.backend = PlainAuth({"passwd": str(path)}, BackendContext("default", "plain"))
+        self.backend = PlainAuth({"passwd": str(path), **options}, BackendContext("default", "plain"))
         self.prompts: list[Prompt] = []
         self.checked: list[str] = []
         monkeypatch.setattr(plain, "verify", self._verify)
@@ -45,15 +44,11 @@ class Dialogue:
         """Denied, or the identity. The answers must suffice."""
         left = list(answers)
 
-        async def ask(prompt: Prompt) -> str:
+        def ask(prompt: Prompt) -> str:
             self.prompts.append(prompt)
             return left.pop(0)
 
-        login = Login(username, "", "default", "192.0.2.1", ClientInfo())
-        return asyncio.run(self._authenticate(login, ask))
-
-    async def _authenticate(self, login: Login, ask: Callable[[Prompt], object]) -> Identity:
-        return await self.backend.ocserv_authenticate(login, ask)  # type: ignore[arg-type]  # a coroutine function
+        return self.backend.ocserv_authenticate(Login(username, "", "default", "192.0.2.1", ClientInfo()), ask)
 
 
 @pytest.fixture
@@ -181,15 +176,146 @@ def test_groups_can_be_sent_whatever_the_file_holds(dialogue: Dialogue) -> None:
     assert [name.encode() for name in dialogue.backend.ocserv_groups()]
 
 
+NEITHER = "passwd=FILE is missing, the file that ocpasswd writes; or otp=FILE, an OATH users file"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({}, "passwd=FILE is missing, the file that ocpasswd writes"),
-        ({"passwd": ""}, "passwd=FILE is missing, the file that ocpasswd writes"),
-        ({"passwd": "/f", "otp": "/g"}, "unknown option 'otp'; there is passwd=FILE"),
+        ({}, "passwd=FILE is missing, the file that ocpasswd writes; or otp=FILE, an OATH users file"),
+        (
+            {"passwd": "", "otp": ""},
+            "passwd=FILE is missing, the file that ocpasswd writes; or otp=FILE, an OATH users file",
+        ),
+        ({"passwd": "/f", "pam": "/g"}, "unknown option 'pam'; there are passwd=FILE and otp=FILE"),
     ],
 )
 def test_options_are_checked(options: dict[str, str], says: str) -> None:
     with pytest.raises(OptionError) as caught:
         PlainAuth(options, BackendContext("default", "plain"))
     assert str(caught.value) == says
+
+
+# ---- one-time passwords -------------------------------------------------------------------------------------------
+
+SECRET = "3132333435363738393031323334353637383930"
+CODES = ("755224", "287082", "359152")
+"""The first of that secret (RFC 4226, appendix D)."""
+
+OTP = Prompt("Please enter your OTP password.")
+
+
+@pytest.fixture
+def otp_file(tmp_path: Path) -> Path:
+    path = tmp_path / "users.oath"
+    path.write_text(f"HOTP alice - {SECRET}\nHOTP empty - {SECRET}\nHOTP other - {SECRET}\n")
+    return path
+
+
+@pytest.fixture
+def both(tmp_path: Path, otp_file: Path, monkeypatch: pytest.MonkeyPatch) -> Dialogue:
+    """With passwords and one-time passwords."""
+    return Dialogue(tmp_path / "ocpasswd", monkeypatch, otp=str(otp_file))
+
+
+@pytest.fixture
+def otp_alone(tmp_path: Path, otp_file: Path, monkeypatch: pytest.MonkeyPatch) -> Dialogue:
+    """With one-time passwords only."""
+    return Dialogue(tmp_path / "ocpasswd", monkeypatch, passwd="", otp=str(otp_file))
+
+
+def test_after_the_password_a_one_time_password_is_asked_for(both: Dialogue) -> None:
+    assert both.log_in("alice", "right", CODES[0]) == Identity("alice", "staff", ("staff", "admins"))
+    assert both.prompts == [Prompt("Please enter your password."), OTP]
+
+
+def test_after_wrong_passwords_it_is_not(both: Dialogue) -> None:
+    with pytest.raises(Denied):
+        both.log_in("alice", "1", "2", "3")
+    assert OTP not in both.prompts
+
+
+def test_a_second_password_may_be_right(both: Dialogue) -> None:
+    assert both.log_in("alice", "wrong", "right", CODES[0]).username == "alice"
+
+
+FULL_WIDTH = "\uff17\uff15\uff15\uff12\uff12\uff14"
+"""The first code in other digits."""
+
+
+@pytest.mark.parametrize("code", ["000000", "", CODES[0] + "0", CODES[0][1:], "right", FULL_WIDTH])
+def test_a_wrong_code_ends_the_login(both: Dialogue, caplog: pytest.LogCaptureFixture, code: str) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(Denied, match=r"^Login failed\.$"):
+        both.log_in("alice", "right", code, CODES[0])
+    assert caplog.messages == ["plain: 'alice' from 192.0.2.1: wrong one-time password"]
+
+
+def test_a_code_works_once(both: Dialogue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    both.log_in("alice", "right", CODES[0])
+    with pytest.raises(Denied):
+        both.log_in("alice", "right", CODES[0])
+    assert caplog.messages == ["plain: 'alice' from 192.0.2.1: a one-time password that was used"]
+    assert both.log_in("alice", "right", CODES[1]).username == "alice"
+
+
+def test_a_user_without_a_token_is_asked_and_does_not_get_in(both: Dialogue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(Denied):
+        both.log_in("bob", "right", CODES[0])
+    assert caplog.messages == ["plain: 'bob' from 192.0.2.1: no one-time password is configured for this user"]
+
+
+def test_a_user_with_an_empty_hash_is_asked_for_a_one_time_password_alone(both: Dialogue) -> None:
+    assert both.log_in("empty", CODES[0]) == Identity("empty")
+    assert both.prompts == [OTP]
+
+
+def test_without_a_token_an_empty_hash_lets_nobody_in(both: Dialogue, otp_file: Path) -> None:
+    otp_file.write_text("")
+    with pytest.raises(Denied):
+        both.log_in("empty", "", CODES[0], "x")
+    assert OTP not in both.prompts
+
+
+@pytest.mark.parametrize("username", ["locked", "other", "nobody"])
+def test_a_token_does_not_unlock_who_has_no_password(both: Dialogue, username: str) -> None:
+    with pytest.raises(Denied):
+        both.log_in(username, CODES[0], CODES[0], CODES[0])
+    assert OTP not in both.prompts
+
+
+def test_one_time_passwords_may_be_all_that_there_is(otp_alone: Dialogue) -> None:
+    assert otp_alone.log_in("other", CODES[0]) == Identity("other")
+    assert otp_alone.prompts == [OTP]
+    assert otp_alone.backend.ocserv_groups() == ()
+
+
+def test_then_who_has_no_token_does_not_get_in(otp_alone: Dialogue) -> None:
+    with pytest.raises(Denied):
+        otp_alone.log_in("bob", CODES[0])
+
+
+def test_while_the_otp_file_is_gone_nobody_knows(both: Dialogue, otp_file: Path) -> None:
+    otp_file.unlink()
+    with pytest.raises(Unavailable, match=f"^cannot read {otp_file}: No such file or directory$"):
+        both.log_in("alice", "right", CODES[0])
+
+
+def test_an_otp_file_that_is_not_there_is_told_at_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PlainAuth({"otp": f"{tmp_path}/nowhere/users"}, BackendContext("default", "plain"))
+    folder = f"plain: the folder of {tmp_path}/nowhere/users cannot be written; until it can, nobody can log in by a"
+    assert caplog.messages == [
+        f"plain: cannot read {tmp_path}/nowhere/users; until it can be read, nobody can log in",
+        f"{folder} one-time password",
+    ]
+
+
+def test_no_code_and_no_secret_is_in_the_log(both: Dialogue, otp_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    otp_file.write_text(f"HOTP alice - {SECRET}\nHOTQ alice - {SECRET}\nHOTP alice - {SECRET}x\n")
+    both.log_in("alice", "right", CODES[0])
+    assert caplog.messages
+    assert SECRET not in caplog.text
+    assert CODES[0] not in caplog.text

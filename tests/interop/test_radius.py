@@ -168,6 +168,7 @@ def test_routes_and_dns_come_from_the_reply(world: World) -> None:
         'Framed-Route += "203.0.113.0/24 0.0.0.0 1"',
         'Framed-Route += "not a route"',
         "MS-Primary-DNS-Server := 203.0.113.53",
+        "Framed-IP-Address := 198.51.100.66",
         "Session-Timeout := 7200",
     )
     world.options = ",groupconfig=true"
@@ -176,6 +177,7 @@ def test_routes_and_dns_come_from_the_reply(world: World) -> None:
     environment = client.environment
     assert (environment["CISCO_SPLIT_INC"], environment["CISCO_SPLIT_INC_0_ADDR"]) == ("1", "203.0.113.0")
     assert environment["INTERNAL_IP4_DNS"] == "203.0.113.53"
+    assert client.address4 == "198.51.100.66"
     assert server.log.find("radius: Framed-Route of 'bob' is left out")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from .client import Client
 from .environment import EXAMPLES, Environment, start
-from .lab import Lab
+from .lab import GATEWAY4, Lab
 
 SAYS = """\
 from ocserv_core.plugin import Denied, hookimpl
@@ -55,6 +55,16 @@ def test_what_a_later_back_end_says_goes_before_an_earlier(lab: Lab, environment
     start(lab, environment, session_config=(first, second))
     client = lab.connect()
     assert client.environment["INTERNAL_IP4_DNS"] == "192.0.2.3"
+    assert client.address4 == "198.51.100.66"
+    assert client.host.ping(GATEWAY4)
+
+
+def test_an_address_that_is_another_session_s_refuses_the_tunnel(lab: Lab, environment: Environment) -> None:
+    fixed = says(environment, "fixed", 'return {"explicit-ipv4": "198.51.100.66"}')
+    server = start(lab, environment, session_config=fixed)
+    lab.connect("alice")
+    assert lab.login("bob").wait() != 0
+    assert server.log.find("no tunnel for 'bob' from .*: 198.51.100.66 is another session's")
 
 
 @pytest.mark.parametrize(

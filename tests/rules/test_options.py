@@ -20,10 +20,7 @@ MADE_OF = ("config.session", "config.worker", "config.files")
 SHOWS = ("main.status",)
 """Shows what is configured, as the doors do, whether it is obeyed yet or not."""
 
-NOT_USED = {
-    "explicit-ipv4": "stands in the files of users only, which are not read yet",
-    "explicit-ipv6": "stands in the files of users only, which are not read yet",
-}
+NOT_USED: dict[str, str] = {}
 """Supported options that nothing looks at, and why that is right."""
 
 USED_ALREADY = {"iroute": "routes come with the files of users; where packets may come from goes by it already"}

@@ -103,6 +103,76 @@ class TestShared:
         assert pools.record().pools[0].leased == []
 
 
+def explicit(pool: IpPool, owner: SessionId, ipv4: str | None, ipv6: str | None = None) -> Lease:
+    return pool.lease(owner, SEED, NO_WISH, True, True, os.urandom, NOW, ipv4, ipv6)
+
+
+class TestExplicit:
+    @pytest.mark.parametrize("address", ["192.0.2.77", "203.0.113.5"])
+    def test_the_user_gets_it_in_the_network_or_out_of_it(self, address: str) -> None:
+        found = explicit(Pools().get("192.0.2.0/24", None), ALICE, address)
+        assert found.ipv4 == AddressPair("192.0.2.1", address, 24)
+
+    def test_ipv6_too(self) -> None:
+        found = explicit(Pools().get("192.0.2.0/24", "2001:db8::/48", 64), ALICE, None, "2001:db8:9::5")
+        assert found.ipv6 == AddressPair("2001:db8::1", "2001:db8:9::5", 64)
+
+    def test_the_same_session_gets_it_again(self) -> None:
+        pool = Pools().get("192.0.2.0/24", None)
+        assert explicit(pool, ALICE, "192.0.2.77") == explicit(pool, ALICE, "192.0.2.77")
+
+    def test_another_session_does_not(self) -> None:
+        pool = Pools().get("192.0.2.0/24", None)
+        explicit(pool, ALICE, "192.0.2.77")
+        with pytest.raises(PoolExhausted, match=r"192\.0\.2\.77 is another session's"):
+            explicit(pool, BOB, "192.0.2.77")
+
+    def test_nor_where_the_pool_has_given_it_away(self) -> None:
+        pool = Pools().get("192.0.2.0/24", None)
+        taken = lease(pool, ALICE).ipv4
+        assert taken is not None
+        with pytest.raises(PoolExhausted):
+            explicit(pool, BOB, taken.remote)
+
+    def test_the_pool_does_not_give_away_what_is_somebody_s(self) -> None:
+        pool = Pools().get("192.0.2.0/30", None)
+        explicit(pool, ALICE, "192.0.2.2")
+        with pytest.raises(PoolExhausted):
+            lease(pool, BOB)
+
+    @pytest.mark.parametrize("address", ["192.0.2.0", "192.0.2.1", "192.0.2.255"])
+    def test_what_is_the_network_s_is_nobody_s(self, address: str) -> None:
+        with pytest.raises(PoolExhausted, match="cannot be a client's"):
+            explicit(Pools().get("192.0.2.0/24", None), ALICE, address)
+
+    def test_a_session_whose_address_was_fixed_meanwhile_gets_that(self) -> None:
+        pools = Pools()
+        pool = pools.get("192.0.2.0/24", None)
+        lease(pool, ALICE)
+        assert explicit(pool, ALICE, "192.0.2.77").ipv4 is not None
+        assert sum(len(one.leased) for one in pools.record().pools) == 1
+
+    def test_none_at_all_of_a_family(self) -> None:
+        found = explicit(Pools().get("192.0.2.0/24", "2001:db8::/48", 64), ALICE, "0.0.0.0")
+        assert found.ipv4 is None
+        assert found.ipv6 is not None
+
+    def test_where_the_other_family_cannot_be_it_is_given_back(self) -> None:
+        pools = Pools()
+        pool = pools.get("192.0.2.0/24", "2001:db8::/48", 64)
+        explicit(pool, BOB, None, "2001:db8:9::5")
+        with pytest.raises(PoolExhausted):
+            explicit(pool, ALICE, "192.0.2.77", "2001:db8:9::5")
+        assert explicit(pool, BOB, "192.0.2.77", "2001:db8:9::5").ipv4 is not None
+
+    def test_it_is_free_when_its_session_is_over(self) -> None:
+        pools = Pools()
+        pool = pools.get("192.0.2.0/24", None)
+        explicit(pool, ALICE, "192.0.2.77")
+        pools.release(ALICE, 0)
+        assert explicit(pool, BOB, "192.0.2.77").ipv4 is not None
+
+
 def test_the_registry_comes_back_as_it_was() -> None:
     pools = Pools()
     before = lease(pools.get("192.0.2.0/24", "2001:db8::/48", 64), ALICE)
