@@ -30,12 +30,13 @@ class AuthSpecs:
         """One login, from its first round to its end.
 
         Process: secmod. Thread: an `async def` runs on the event loop and must not block; what hashes, reads files
-        or waits is a plain `def`, which runs in a thread of its own, where `ask` blocks. When: a client has sent a
-        user name, and the composition of `auth` lines chose this back end; no other back end is called for it at the
-        same time. Returns the identity, or raises Denied, or Unavailable where nobody knows. Guaranteed: it is
-        cancelled when the client gives up, when a stretch of its work takes too long (Limits), or when the deadline
-        (auth-timeout) has passed; a plain `def` hears of that at its next question (Abandoned). Any other exception
-        fails this login, is logged with the back end's name, and hurts nothing else.
+        or waits is a plain `def`, which runs in a thread of its own, where `ask` blocks, or in a child process
+        (ocserv_preload). When: a client has sent a user name, and the composition of `auth` lines chose this back end;
+        no other back end is called for it at the same time. Returns the identity, or raises Denied, or Unavailable
+        where nobody knows. Guaranteed: it is cancelled when the client gives up, when a stretch of its work takes too
+        long (Limits), or when the deadline (auth-timeout) has passed; a plain `def` hears of that at its next question
+        (Abandoned), a child is killed. Any other exception fails this login, is logged with the back end's name, and
+        hurts nothing else.
         """
 
     @hookspec(firstresult=True)
