@@ -16,6 +16,7 @@ import msgspec
 
 from ..config.session import SessionConfig
 from ..config.user import UserOptions
+from ..config.values import BackendSpec
 from ..model import (
     CertificateFacts,
     ClientInfo,
@@ -255,11 +256,11 @@ class ResumeDelete(Message, frozen=True):
     session_id: bytes
 
 
-# ---- worker, nursery → main ------------------------------------------------------------------------------------
+# ---- worker, nursery → main; host, child → secmod --------------------------------------------------------------
 
 
 class LogLine(Message, frozen=True):
-    """A line for main's log, which the sender cannot write itself. `level` is one of log.LEVELS. main knows who
+    """A line for the log, which the sender cannot write itself. `level` is one of log.LEVELS. The receiver knows who
     speaks, cleans the text, and bounds the rate."""
 
     level: int
@@ -594,6 +595,106 @@ class Exited(Message, frozen=True):
     status: int
 
 
+# ---- secmod ↔ host --------------------------------------------------------------------------------------------
+
+
+class HostLoad(Message, frozen=True):
+    """secmod → host: load this back end of an entry-point group, and log from `level` (of logging) on. The first
+    message, once."""
+
+    group: str
+    spec: BackendSpec
+    vhost: str
+    level: int
+
+
+class ChildStart(Message, frozen=True):
+    """secmod → host: fork a child for one call. fds: the child's end of its channel to secmod."""
+
+    number: int
+
+
+class HostReady(Message, frozen=True):
+    """host → secmod: the back end is loaded."""
+
+
+class HostRefused(Message, frozen=True):
+    """host → secmod: the back end cannot be loaded; the host exits."""
+
+    text: str
+
+
+class ChildStarted(Message, frozen=True):
+    """host → secmod: the child runs. fds: its pidfd."""
+
+    number: int
+
+
+class ChildFailed(Message, frozen=True):
+    """host → secmod: no child could be forked."""
+
+    number: int
+    error: str
+
+
+class ChildEnded(Message, frozen=True):
+    """host → secmod: a child ended, and with it whatever it had started. `status` is an exit status (≥ 0) or minus the
+    signal that ended it."""
+
+    number: int
+    status: int
+
+
+# ---- secmod ↔ child -------------------------------------------------------------------------------------------
+
+
+class Call(Message, frozen=True):
+    """secmod → child: call this hook. `arguments` are those of plugin/calls.py. `asks`: it may ask its user."""
+
+    hook: str
+    arguments: bytes
+    asks: bool
+
+
+class Answer(Message, frozen=True):
+    """secmod → child: the user's answer to its Question."""
+
+    text: str
+
+
+class Question(Message, frozen=True):
+    """child → secmod: the back end asks, and waits for the Answer. A Prompt's fields."""
+
+    text: str
+    secret: bool = True
+    again: bool = False
+
+
+class Returned(Message, frozen=True):
+    """child → secmod: what the hook returned, as plugin/calls.py encodes it. The last message, as those below."""
+
+    value: bytes
+
+
+class CallDenied(Message, frozen=True):
+    """child → secmod: the hook raised Denied."""
+
+    text: str
+
+
+class CallUnavailable(Message, frozen=True):
+    """child → secmod: the hook raised Unavailable, or what counts as that."""
+
+    text: str
+
+
+class CallFault(Message, frozen=True):
+    """child → secmod: the hook raised anything else: the name of its type, and its traceback."""
+
+    kind: str
+    traceback: str
+
+
 FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | KdcRequest | CliStats
 FromSecmodToWorker = (
     SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply | KdcReply
@@ -642,3 +743,7 @@ FromSecmodToMain = (
 )
 FromMainToNursery = Spawn
 FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited | LogLine
+FromSecmodToHost = HostLoad | ChildStart
+FromHostToSecmod = HostReady | HostRefused | ChildStarted | ChildFailed | ChildEnded | LogLine
+FromSecmodToChild = Call | Answer
+FromChildToSecmod = Question | Returned | CallDenied | CallUnavailable | CallFault | LogLine

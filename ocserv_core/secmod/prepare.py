@@ -61,6 +61,12 @@ class Prepared:
     config: ServerConfig
     vhosts: dict[str, PreparedVhost]
 
+    def retire(self) -> None:
+        """It is not in force any more; what is in progress goes on."""
+        for vhost in self.vhosts.values():
+            for instance in vhost.instances():
+                instance.retire()
+
     def groups(self) -> dict[str, tuple[str, ...]]:
         """What the back ends of each vhost with auto-select-group offer."""
         wanted = (vhost for vhost in self.vhosts.values() if vhost.options.auto_select_group)

@@ -46,6 +46,7 @@ from ..plugin.backends import Login
 from .acts import Acts
 from .composition import Method
 from .conversation import Conversations
+from .hosts import end_hosts
 from .instance import Instance
 from .kdc import KdcForwarder
 from .prepare import Prepared, prepare_sealed
@@ -102,6 +103,7 @@ class Service:
         if self._sessions is not None:
             await self._sessions.end()
         await self._serving.end()
+        await end_hosts()
 
     @property
     def sessions(self) -> Sessions:
@@ -166,6 +168,8 @@ class Service:
         prepared = self._prepared.pop(message.generation, None)
         if prepared is None:
             raise PeerViolation(f"configuration {message.generation} was not prepared")
+        if self._current is not None:
+            self._current.retire()
         self._current = prepared
         self._prepared.clear()
         server = prepared.config.server
