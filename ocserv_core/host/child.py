@@ -89,7 +89,7 @@ def _outcome(call: Call, hooks: Hooks, line: Line) -> _Outcome:
             raise ValueError(f"its result has {len(value)} bytes, {MAX_RESULT} are the most")
         return Returned(value)
     except Denied as denial:
-        return CallDenied(str(denial)[:MAX_TEXT])
+        return CallDenied(str(denial)[:MAX_TEXT], _checked(denial.token))
     except Unavailable as silence:
         return CallUnavailable(str(silence)[:MAX_TEXT])
     except (TimeoutError, ConnectionError) as error:
@@ -110,7 +110,7 @@ def _run(call: Call, hooks: Hooks, line: Line) -> object:
 
 
 def _ask(line: Line, prompt: Prompt) -> str:
-    line.send(Question(prompt.text[:MAX_TEXT], prompt.secret, prompt.again))
+    line.send(Question(prompt.text[:MAX_TEXT], prompt.secret, prompt.again, _checked(prompt.token)))
     try:
         answer = line.receive().message
     except PeerLost:
@@ -118,3 +118,10 @@ def _ask(line: Line, prompt: Prompt) -> str:
     if not isinstance(answer, Answer):
         raise Abandoned
     return answer.text
+
+
+def _checked(token: str) -> str:
+    """Half a token would be none. ValueError."""
+    if len(token) > MAX_TEXT or not token.isascii():
+        raise ValueError(f"a token of {len(token)} characters; {MAX_TEXT} of base64 are the most")
+    return token

@@ -668,6 +668,7 @@ class Question(Message, frozen=True):
     text: str
     secret: bool = True
     again: bool = False
+    token: str = ""
 
 
 class Returned(Message, frozen=True):
@@ -680,6 +681,7 @@ class CallDenied(Message, frozen=True):
     """child → secmod: the hook raised Denied."""
 
     text: str
+    token: str = ""
 
 
 class CallUnavailable(Message, frozen=True):

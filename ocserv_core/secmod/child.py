@@ -88,13 +88,13 @@ class Child:
             while True:
                 match await self._said.get():
                     case Question() as question if ask is not None:
-                        answer = await ask(Prompt(question.text, question.secret, question.again))
+                        answer = await ask(Prompt(question.text, question.secret, question.again, question.token))
                         self._gate.phase = ChildPhase.WORKING
                         self._channel.send(Answer(answer))
                     case Returned(value):
                         return decode_result(hook, value)
-                    case CallDenied(text):
-                        raise Denied(text)
+                    case CallDenied(text, token):
+                        raise Denied(text, token)
                     case CallUnavailable(text):
                         raise Unavailable(text)
                     case CallFault(kind, traceback):
