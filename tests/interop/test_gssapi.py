@@ -114,6 +114,7 @@ def test_who_has_a_ticket_is_in_without_a_password(world: World) -> None:
     client = world.client(world.kdc.ticket("alice", PASSWORD)).await_connected()
     assert client.host.ping(GATEWAY4)
     assert server.log.find(r"'alice' from .* is authenticated by gssapi ")
+    assert len(server.pids_of("ocserv-host")) == 1  # a child of which has read the token
 
 
 def test_who_has_none_gets_the_form_of_the_next_method(world: World) -> None:

@@ -50,9 +50,10 @@ class Acceptor:
     """The keys of one keytab ("" for the system's own). NoCredentials."""
 
     def __init__(self, keytab: str) -> None:
-        store: dict[bytes | str, bytes | str] | None = {"keytab": f"FILE:{keytab}"} if keytab else None
+        # Octets, which live as long as this name: of text the package gives the library octets that are freed already.
+        store: dict[bytes | str, bytes | str] = {b"keytab": f"FILE:{keytab}".encode()}
         try:
-            acquired = raw.acquire_cred_from(store, usage="accept", mechs=[KERBEROS, SPNEGO])
+            acquired = raw.acquire_cred_from(store if keytab else None, usage="accept", mechs=[KERBEROS, SPNEGO])
             self._credentials = acquired.creds
             raw.set_neg_mechs(self._credentials, [KERBEROS])
         except GSSError as error:

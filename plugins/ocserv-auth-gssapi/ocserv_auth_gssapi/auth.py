@@ -1,6 +1,6 @@
 """`auth = "gssapi[…]"`: the client's mechanism shows a ticket, and who that is decides this server.
 
-The library reads octets of strangers. Where the server knows of children it does so in a child of this login's own,
+The library reads octets of strangers, so it does that in a child of this login's own,
 which has no keys but those of the keytab, and whose end ends nothing else.
 """
 

@@ -6,6 +6,8 @@ import base64
 import dataclasses
 import logging
 import random
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -87,6 +89,29 @@ def test_a_spoilt_token_is_denied_and_does_no_harm(world: World, stage: Stage) -
 def test_only_kerberos_is_accepted_and_negotiated(world: World) -> None:
     found = gssapi.raw.inquire_cred(Acceptor(world.keytab)._credentials)
     assert set(found.mechs or ()) == {KERBEROS, SPNEGO}
+
+
+def test_a_keytab_is_read_whole_whatever_other_threads_do(world: World) -> None:
+    """Text given to the package's `acquire_cred_from` is freed while the library reads it: seen in one of 70 calls."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            [b"%d-%s" % (number, b"z" * (number % 100)) for number in range(300)]
+
+    threads = [threading.Thread(target=churn) for _ in range(2)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(300):
+            Acceptor(world.keytab)
+    finally:
+        stop.set()
+        sys.setswitchinterval(before)
+        for thread in threads:
+            thread.join()
 
 
 # ---- the TLS connection -------------------------------------------------------------------------------------------
