@@ -204,6 +204,7 @@ class TestContract(AuthContract):
     """One token serves all logins of a test here, so replays are allowed."""
 
     factory = GssapiAuth
+    name = "gssapi"
     username = ""
     wrong = ("c3BuZWdv",)
 
