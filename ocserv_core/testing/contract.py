@@ -102,6 +102,7 @@ class AuthContract(_Contract):
         if not given_up.over:
             given_up.cancel()
         assert stage.log_in(self.username).answer_all(self.right).identity
+        stage.settle()
         assert (stage.instance.working, stage.instance.waiting) == (0, 0)
 
     def test_logins_at_once_do_not_mix(self, stage: Stage) -> None:

@@ -150,6 +150,15 @@ class Stage:
         said: Any = self.run(self.instance.call("ocserv_session_config", session=session))
         return read_user_options(said or {}, "the back end").options
 
+    def settle(self) -> None:
+        """Let the loop turn until no work is left: a child that was ended has to be reaped. TimeoutError."""
+
+        async def idle() -> None:
+            while self.instance.working:  # noqa: ASYNC110 (what ends is nobody's event)
+                await asyncio.sleep(0.001)
+
+        self.run(idle())
+
     def run(self, work: Awaitable[T]) -> T:
         """Let the loop turn until this is done. TimeoutError after PATIENCE seconds."""
 
