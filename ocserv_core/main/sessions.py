@@ -51,8 +51,8 @@ HOLD_SLACK = 15.0
 """Seconds that addresses are kept longer than the cookie they belong to."""
 
 SCRIPT_ENDS_WITHIN = 10.0
-"""Seconds that a connection which replaces another waits for the disconnect-script of that one: those of one session
-shall not run beside each other."""
+"""Seconds that a session's next connection waits for the disconnect-script of the one before: they shall not run beside
+each other."""
 
 
 class EndObserver(Protocol):
@@ -102,6 +102,7 @@ class Sessions:
         self._observer = observer
         self._associations = associations
         self._scripts = scripts
+        self._leaving: dict[SessionId, asyncio.Task[None]] = {}
         self._closing: dict[int, tuple[WorkerRecord, TunnelRecord, Traffic]] = {}
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
@@ -188,6 +189,8 @@ class Sessions:
             await self._start_accounting(opened, lease)
             self._check_alive(worker)
             tunnel = _tunnel(opened, lease, tun)
+            if leaving := self._leaving.get(opened.sid):
+                await asyncio.wait([leaving], timeout=SCRIPT_ENDS_WITHIN)
             if not await self._scripts.connect(worker, tunnel, self.workers.gone(worker)):
                 raise _Refused(401, "Cookie is not acceptable")
             self._hand_over(worker, tunnel, tun)
@@ -253,7 +256,7 @@ class Sessions:
             if other is not worker and other.tunnel is not None:
                 _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
                 await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
-                await self._finish(other.number, script_within=SCRIPT_ENDS_WITHIN)
+                await self._finish(other.number)
 
     def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
         config = opened.config
@@ -300,9 +303,8 @@ class Sessions:
         async with self._lock(sid):
             await self._finish(number)
 
-    async def _finish(self, number: int, script_within: float = 0.0) -> None:
-        """Under the session's lock, once: by whoever comes first, a connection that replaces it or its own end.
-        script_within: seconds that its disconnect-script is waited for."""
+    async def _finish(self, number: int) -> None:
+        """Under the session's lock, once: by whoever comes first, a connection that replaces it or its own end."""
         worker, tunnel, traffic = self._closing.pop(number, (None, None, None))
         if worker is None or tunnel is None or traffic is None:
             return
@@ -324,7 +326,12 @@ class Sessions:
         )
         self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         script = self.tasks.start(self._scripts.disconnect(worker, tunnel, final.traffic))
-        await asyncio.wait([script], timeout=script_within)
+        self._leaving[tunnel.sid] = script
+        script.add_done_callback(lambda ended: self._forget_leaving(tunnel.sid, ended))
+
+    def _forget_leaving(self, sid: SessionId, script: asyncio.Task[None]) -> None:
+        if self._leaving.get(sid) is script:
+            del self._leaving[sid]
 
     async def _remove_device(self, tunnel: TunnelRecord) -> None:
         """It went with its worker; one that a hostile worker has made to stay would keep the addresses."""
