@@ -256,11 +256,6 @@ def test_the_account_check_refuses_a_session(lab: Lab, pam: Pam) -> None:
 # ---- modules that misbehave ---------------------------------------------------------------------------------------
 
 
-def await_no_children(server: Server) -> None:
-    """Until no child of a host is left, and none of what they started."""
-    await_gone(server.pids_of("ocserv-child"))
-
-
 def test_a_module_that_crashes_hurts_its_login_alone(lab: Lab, pam: Pam) -> None:
     in_a_mood(pam, "crash")
     pam.service("good", UNIX)
@@ -290,11 +285,11 @@ def test_a_module_that_hangs_is_killed_with_what_it_started(lab: Lab, pam: Pam) 
     pam.service("ocserv", f"auth required pam_exec.so {script}\n{PERMIT}")
     server = start(lab, pam, auth_timeout=3)
     client = log_in(lab, "alice", "any")
-    server.log.wait_for("login of 'alice' from .* was not finished in time")
+    # auth-timeout is the worker's and secmod's; either may be first.
+    over = "was not finished in time|ended: its client did not wait for the back end"
+    server.log.wait_for(f"login of 'alice' from .* ({over})")
     client.wait()
-    await_no_children(server)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(Path(lab.path("sleeper")).read_text()), 0)
+    await_gone([*server.pids_of("ocserv-child"), int(Path(lab.path("sleeper")).read_text())])
 
 
 def test_a_client_that_gives_up_in_mid_round_leaves_nothing_behind(lab: Lab, pam: Pam) -> None:
