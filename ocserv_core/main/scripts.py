@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from ..config.server import ServerOptions
 from ..errors import SystemFailure
 from ..model import Traffic
+from ..system.children import wait_exit
 from ..system.scripts import spawn_script
-from .children import wait_exit
 from .records import TunnelRecord, WorkerRecord
 
 _log = logging.getLogger(__name__)

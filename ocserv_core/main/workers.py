@@ -18,9 +18,9 @@ from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
 from ..ipc.permits import Gate
 from ..model import CLIENT_CUT_OFF, DisconnectReason, SessionId, Traffic
+from ..system.children import wait_exit
 from ..system.memfd import map_page, read_traffic, shared_page
 from ..system.sockets import Accepted
-from .children import wait_exit
 from .nursery import Nurseries
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod

@@ -23,7 +23,8 @@ class LoginSettings:
     """What a login needs of its vhost. `methods`: the primary set of method names first, then the alternatives.
 
     `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
-    `profile` is the user profile's exact content; `included_headers` are whole header lines.
+    `profile` is the user profile's exact content; `included_headers` are whole header lines; `kdc_paths` is where
+    Kerberos messages are posted.
     """
 
     vhost: str
@@ -37,6 +38,7 @@ class LoginSettings:
     included_headers: tuple[str, ...] = ()
     profile: bytes | None = field(default=None, repr=False)
     profile_name: str = "profile.xml"
+    kdc_paths: tuple[str, ...] = ()
 
     @staticmethod
     def of(vhost: WorkerVhost) -> LoginSettings:
@@ -54,6 +56,7 @@ class LoginSettings:
             included_headers=options.included_http_headers,
             profile=vhost.profile,
             profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
+            kdc_paths=tuple(dict.fromkeys(proxy.path for proxy in options.kkdcp)),
         )
 
 
@@ -90,10 +93,22 @@ class AskInit:
 
 @dataclass(frozen=True, slots=True)
 class AskCont:
-    """Give secmod the answer to its question (AuthCont), and hand its reply to the login."""
+    """Give secmod the answer to its question (AuthCont), and hand its reply to the login. `answer`: what the user
+    typed; `token`: or what the client's security mechanism has made."""
 
     handle: str
     answer: str = field(repr=False)
+    token: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskKdc:
+    """Have secmod forward a Kerberos message (KdcRequest), and hand its reply to the login."""
+
+    vhost: str
+    path: str
+    realm: str
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +140,10 @@ class Close:
     violation: bool = False
 
 
-Command = Send | AskInit | AskCont | AskProfile | LogOut | OpenTunnel | Close
+Command = Send | AskInit | AskCont | AskKdc | AskProfile | LogOut | OpenTunnel | Close
 
 
-# ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied) --------------------------
+# ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied, KdcReply) ----------------
 
 
 class Prompt(Protocol):
@@ -142,6 +157,8 @@ class Prompt(Protocol):
     def counter(self) -> int: ...
     @property
     def secret(self) -> bool: ...
+    @property
+    def token(self) -> str: ...
 
 
 class Granted(Protocol):
@@ -151,6 +168,8 @@ class Granted(Protocol):
     def cookie(self) -> Cookie: ...
     @property
     def username(self) -> str: ...
+    @property
+    def token(self) -> str: ...
 
 
 class Denied(Protocol):
@@ -158,3 +177,14 @@ class Denied(Protocol):
 
     @property
     def text(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+
+
+class KdcReply(Protocol):
+    """What a key server has answered, or why it has not."""
+
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def failure(self) -> str: ...

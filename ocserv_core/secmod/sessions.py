@@ -90,7 +90,7 @@ class Sessions:
             cookie=cookie,
             vhost=login.vhost,
             method=method.name,
-            identity=identity,
+            identity=msgspec.structs.replace(identity, token=""),
             client=login.client,
             ip=login.remote_ip,
             now=time.time(),
@@ -106,7 +106,7 @@ class Sessions:
             short(session.sid),
             identity.group,
         )
-        return AuthGranted(session.sid, cookie, identity.username, identity.group)
+        return AuthGranted(session.sid, cookie, identity.username, identity.group, identity.token)
 
     async def open(self, message: SessionOpen, local_ip: str, configuration: Sequence[Instance]) -> SessionReply:
         """May this cookie open a tunnel, and what holds for it?"""

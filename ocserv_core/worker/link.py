@@ -27,6 +27,8 @@ from ..ipc.messages import (
     DecryptReply,
     FromMainToWorker,
     FromSecmodToWorker,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -110,6 +112,10 @@ class Link:
     def ask_profile(self, cookie: Cookie, timeout: float) -> bool:
         """Whether the cookie is a living session's. SecmodLost."""
         return self._ask_secmod(ProfileRequest(cookie), (ProfileReply,), timeout).granted
+
+    def ask_kdc(self, question: KdcRequest, timeout: float) -> KdcReply:
+        """What a key server has to say. SecmodLost."""
+        return self._ask_secmod(question, (KdcReply,), timeout)
 
     def log_out(self, cookie: Cookie) -> None:
         """The client of this cookie says good-bye; the next secmod is told where this one is gone."""

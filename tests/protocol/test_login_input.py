@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocserv_core.protocol.http1 import Request
-from ocserv_core.protocol.login_input import choose_method, method_name, understand
+from ocserv_core.protocol.login_input import choose_method, choose_negotiated, method_name, understand
 from ocserv_core.protocol.login_table import Input
 
 from .dialogue import init
@@ -30,6 +30,7 @@ def test_what_a_request_means(method: str, target: str, body: bytes, happened: I
 
 
 PLAIN, CERTIFICATE, BOTH, GSSAPI = ("plain",), ("certificate",), ("plain", "certificate"), ("gssapi",)
+WITH_TICKET = ("certificate", "gssapi")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,25 @@ def test_the_method_of_a_connection(
     methods: tuple[tuple[str, ...], ...], certificate: bool, chosen: tuple[str, ...] | None
 ) -> None:
     assert choose_method(methods, certificate=certificate) == chosen
+
+
+@pytest.mark.parametrize(
+    ("methods", "certificate", "chosen"),
+    [
+        ((GSSAPI, PLAIN), False, GSSAPI),
+        ((PLAIN, GSSAPI), False, GSSAPI),
+        ((PLAIN, GSSAPI), True, GSSAPI),
+        ((PLAIN, CERTIFICATE, GSSAPI), True, None),
+        ((PLAIN, CERTIFICATE, GSSAPI), False, GSSAPI),
+        ((WITH_TICKET, PLAIN), True, WITH_TICKET),
+        ((WITH_TICKET, PLAIN), False, None),
+        ((PLAIN,), False, None),
+    ],
+)
+def test_the_method_of_the_client_s_mechanism(
+    methods: tuple[tuple[str, ...], ...], certificate: bool, chosen: tuple[str, ...] | None
+) -> None:
+    assert choose_negotiated(methods, certificate=certificate) == chosen
 
 
 def test_the_primary_method_has_no_name() -> None:
