@@ -11,8 +11,10 @@ from ..config.build import read_config
 from ..config.files import files_of
 from ..config.reload import reloaded, restart_only_changes
 from ..config.tree import ServerConfig
+from ..config.vhost import backends_of
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, StartError
+from ..plugin.entries import find_worker_entries
 from .nursery import Nurseries
 from .secmod import Secmod
 
@@ -46,6 +48,11 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
     return contents
 
 
+def worker_entries(config: ServerConfig) -> Mapping[str, str]:
+    """The workers' halves of its back ends, `module:class` by name. ConfigError."""
+    return find_worker_entries(spec for vhost in config.vhosts for spec in backends_of(vhost.options))
+
+
 class Configuration:
     """The configuration in force, and the only way to another one."""
 
@@ -71,7 +78,8 @@ class Configuration:
             contents = read_contents(config)
             configured = await self._secmod.configure(generation, config)
             try:
-                workers = build_worker_config(config, generation, contents, configured.groups)
+                entries = worker_entries(config)
+                workers = build_worker_config(config, generation, contents, configured.groups, entries)
                 nursery = await self._nurseries.prepare(workers)
             except OcservError:
                 self._secmod.discard(generation)

@@ -33,7 +33,7 @@ from ..system.sockets import Accepted, open_control_socket, open_listeners
 from ..system.statedir import StateDir
 from ..system.tun import check_tun
 from .admission import Admission
-from .configuration import Configuration, load, read_contents
+from .configuration import Configuration, load, read_contents, worker_entries
 from .control import ControlServer
 from .keeper import Keeper
 from .listeners import Listeners
@@ -105,7 +105,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         configured = await secmod.configure(1, config)
     finally:
         await secmod.stop(5.0)
-    await check_worker_config(build_worker_config(config, 1, contents, configured.groups))
+    await check_worker_config(build_worker_config(config, 1, contents, configured.groups, worker_entries(config)))
 
 
 async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:

@@ -1,7 +1,4 @@
-"""The hook specifications, and the version of the interface they make.
-
-API is (major, minor): a major breaks, a minor adds hooks or arguments. A plugin class says `ocserv_api = (1, 0)`.
-"""
+"""The hook specifications of secmod's groups. Those of workers are in worker.py, since workers have no pluggy."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ import pluggy
 
 from ..model import DisconnectReason, Identity, Traffic
 from .backends import Ask, BlockingAsk, Login, Options, Session
-
-API = (1, 0)
 
 PROJECT = "ocserv"
 
@@ -111,4 +106,4 @@ class AcctSpecs:
 
 
 SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs)
-"""All of them, in the order of the reference."""
+"""All that pluggy calls, in the order of the reference."""

@@ -6,7 +6,6 @@ installed or installed twice, a class that does not load, another API major, an 
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -16,10 +15,9 @@ from stevedore import NamedExtensionManager
 
 from ..config.values import BackendSpec
 from ..errors import ConfigError
+from .api import check_api
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import API, PROJECT, SPECS
-
-_log = logging.getLogger(__name__)
+from .hookspecs import PROJECT, SPECS
 
 DISTRIBUTIONS = {
     ("ocserv.auth", "pam"): "ocserv-auth-pam",
@@ -164,7 +162,7 @@ def enter(
     manager: pluggy.PluginManager, group: str, spec: BackendSpec, factory: Any, context: BackendContext
 ) -> Plugin:
     """Make a back end of its class, as `load` does of an entry point. ConfigError."""
-    _check_api(spec, getattr(factory, "ocserv_api", None))
+    check_api(spec, getattr(factory, "ocserv_api", None))
     try:
         implementation = factory(dict(spec.options), context)
     except OptionError as error:
@@ -191,19 +189,3 @@ def _origin(group: str, name: str, factory: Any) -> Origin:
 
 def _named(specs: Sequence[BackendSpec], name: str) -> BackendSpec:
     return next(spec for spec in specs if spec.name == name)
-
-
-def _check_api(spec: BackendSpec, wanted: object) -> None:
-    offered = ".".join(map(str, API))
-    match wanted:
-        case (int(major), int(minor)) if major == API[0]:
-            if minor > API[1]:
-                _log.warning("%s: written for plugin API %d.%d, newer than %s", spec.name, major, minor, offered)
-            return
-        case (int(major), int(minor)):
-            asked = f"{major}.{minor}"
-        case _:
-            asked = "none" if wanted is None else repr(wanted)
-    raise ConfigError(
-        f"{spec.name}: written for plugin API {asked}, this server offers {offered}", spec.file, spec.line
-    )

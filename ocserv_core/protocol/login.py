@@ -78,7 +78,7 @@ class Login:
         self._closing = request.wants_close
         self._cookies = parse_cookies(request.headers.get_all("Cookie"))
         try:
-            happened, argument = understand(request)
+            happened, argument = understand(request, self._settings.pages)
         except HttpViolation as violation:
             return self.on_violation(violation)
         self._note_group_url(request)

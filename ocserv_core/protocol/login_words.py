@@ -6,6 +6,7 @@ alone, so that the messages of ipc/ fit without being imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from ..config.values import Group
 from ..config.worker import WorkerVhost
 from ..model import CertificateFacts, ClientInfo, Cookie
 from .connect import ConnectRequest
+from .pages import Page
 
 PRIMARY = ""
 """The name of a vhost's primary method in AuthInit."""
@@ -23,7 +25,8 @@ class LoginSettings:
     """What a login needs of its vhost. `methods`: the primary set of method names first, then the alternatives.
 
     `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
-    `profile` is the user profile's exact content; `included_headers` are whole header lines.
+    `profile` is the user profile's exact content; `included_headers` are whole header lines; `pages` are those of
+    plugins, by their exact paths.
     """
 
     vhost: str
@@ -37,9 +40,10 @@ class LoginSettings:
     included_headers: tuple[str, ...] = ()
     profile: bytes | None = field(default=None, repr=False)
     profile_name: str = "profile.xml"
+    pages: Mapping[str, Page] = field(default_factory=dict)
 
     @staticmethod
-    def of(vhost: WorkerVhost) -> LoginSettings:
+    def of(vhost: WorkerVhost, pages: Mapping[str, Page] | None = None) -> LoginSettings:
         """The settings that a vhost's configuration gives."""
         options = vhost.options
         return LoginSettings(
@@ -54,6 +58,7 @@ class LoginSettings:
             included_headers=options.included_http_headers,
             profile=vhost.profile,
             profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
+            pages=pages or {},
         )
 
 
