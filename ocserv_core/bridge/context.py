@@ -104,7 +104,8 @@ class TlsContext:
         return self._by_name.get(name.lower(), self.default)
 
     def crl_until(self) -> dict[str, float]:
-        """By vhost: time.time() from when on its revocation lists are too old, and no client certificate is valid."""
+        """By vhost: time.time() from when on its revocation lists are too old. GnuTLS goes on to use them, so that it
+        needs to be said."""
         loaded = {vhost.vhost.name: vhost.crl_until for vhost in self._by_name.values()}
         return {name: until for name, until in loaded.items() if until}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from ..config.build import read_config
@@ -16,6 +17,7 @@ from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, StartError
 from ..plugin.entries import find_worker_entries
 from .nursery import Nurseries
+from .revocation import Stamp, lists_of, stamps_of, tell_of_old_lists
 from .secmod import Secmod
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,10 @@ class Configuration:
         self._generation = 0
         self._current: ServerConfig | None = None
         self._applying = asyncio.Lock()
+        self.lists: Mapping[str, Stamp | None] = {}
+        """The revocation lists that were read, as they were just before."""
+        self.crl_until: Mapping[str, float] = {}
+        """By vhost: time.time() until when they are good."""
 
     @property
     def current(self) -> ServerConfig:
@@ -75,6 +81,7 @@ class Configuration:
         async with self._applying:
             self._generation += 1
             generation = self._generation
+            lists = stamps_of(lists_of(config))
             contents = read_contents(config)
             configured = await self._secmod.configure(generation, config)
             try:
@@ -91,6 +98,8 @@ class Configuration:
                 raise
             self._current = config
             self._nurseries.commit(nursery)
+            self.lists, self.crl_until = lists, nursery.crl_until
+            tell_of_old_lists(config, self.crl_until, time.time())
 
     async def renew(self) -> None:
         """Give a new secmod the configuration in force. Keys and certificates are read again, by it and by a new

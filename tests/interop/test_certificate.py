@@ -112,9 +112,7 @@ def test_in_either_version_of_tls(lab: Lab, ca: Authority, versions: str) -> Non
 @pytest.mark.parametrize(
     ("oid", "made"), [(UID, {"uids": ["zoe"]}), ("SAN(rfc822name)", {"emails": ["zoe@example.com", "z@example.com"]})]
 )
-def test_the_name_stands_where_the_configuration_says(
-    lab: Lab, ca: Authority, oid: str, made: dict[str, Any]
-) -> None:
+def test_the_name_stands_where_the_configuration_says(lab: Lab, ca: Authority, oid: str, made: dict[str, Any]) -> None:
     server = start(lab, ca, cert_user_oid=oid)
     present(lab, ca.issue("somebody", **made)).await_connected()
     assert server.log.find(r"'zoe(@example.com)?' from .* is authenticated by certificate \(")
