@@ -119,9 +119,13 @@ def _vhost(
 
 def _plugins(options: VhostOptions, entries: Mapping[str, str]) -> tuple[WorkerPlugin, ...]:
     """Each once, however many lines name it."""
-    specs = {spec.name: spec for spec in reversed(backends_of(options)) if spec.name in entries}
+    first: dict[str, BackendSpec] = {}
+    for spec in backends_of(options):
+        first.setdefault(spec.name, spec)
     return tuple(
-        WorkerPlugin(name, entries[name], Origin(spec.file, spec.line)) for name, spec in reversed(specs.items())
+        WorkerPlugin(name, entries[name], Origin(spec.file, spec.line))
+        for name, spec in first.items()
+        if name in entries
     )
 
 

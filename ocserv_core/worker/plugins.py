@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,10 @@ from .plugin_answers import checked_facts, checked_headers, checked_pages
 _log = logging.getLogger(__name__)
 
 HOOKS = frozenset(name for name in vars(WorkerSpecs) if name.startswith("ocserv_"))
+
+NOT_IN_WORKERS = frozenset(("asyncio", "argon2", "cryptography", "pluggy", "pyroute2", "sqlite3", "ssl", "stevedore"))
+"""Libraries that other processes need, or a second one for what a worker has already: memory of each client's, and
+code before strangers."""
 
 
 class PluginFault(OcservError):
@@ -100,7 +105,7 @@ def _call(plugin: LoadedPlugin, name: str, argument: object) -> Any:
         return hook(argument)
     except CertificateRefused:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The traceback is in the log once, here; what the client ends with is one line.
         _log.exception("the back end '%s' failed in %s", plugin.name, name)
         raise PluginFault(f"the back end '{plugin.name}' failed in {name}: {type(error).__name__}") from error
@@ -137,6 +142,9 @@ def _load(plugin: WorkerPlugin, vhost: WorkerVhost) -> object:
         factory = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:
         raise _refusal(plugin, f"cannot be loaded: {error!r}") from error
+    unwanted = sorted(NOT_IN_WORKERS.intersection(sys.modules))
+    if unwanted:
+        raise _refusal(plugin, f"brings {unwanted[0]}, which workers must not have")
     check_api(
         BackendSpec(plugin.name, file=plugin.origin.file, line=plugin.origin.line), getattr(factory, "ocserv_api", None)
     )
