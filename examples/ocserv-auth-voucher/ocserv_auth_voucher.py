@@ -4,34 +4,24 @@ import hmac
 from collections.abc import Mapping
 from pathlib import Path
 
-from ocserv_core.plugin import (
-    BackendContext,
-    BlockingAsk,
-    Denied,
-    Identity,
-    Login,
-    OptionError,
-    Prompt,
-    Unavailable,
-    hookimpl,
-)  # fmt: skip
+from ocserv_core import plugin
 
 
 class VoucherAuth:
     ocserv_api = (1, 0)
 
-    def __init__(self, options: Mapping[str, str], _context: BackendContext) -> None:
+    def __init__(self, options: Mapping[str, str], _context: plugin.BackendContext) -> None:
         if set(options) != {"file"}:
-            raise OptionError("say file=FILE, which has a voucher in each line")
+            raise plugin.OptionError("say file=FILE, which has a voucher in each line")
         self._file = Path(options["file"])
 
-    @hookimpl
-    def ocserv_authenticate(self, login: Login, ask: BlockingAsk) -> Identity:
-        voucher = ask(Prompt("Please enter your voucher.")).encode()
+    @plugin.hookimpl
+    def ocserv_authenticate(self, login: plugin.Login, ask: plugin.BlockingAsk) -> plugin.Identity:
+        voucher = ask(plugin.Prompt("Please enter your voucher.")).encode()
         try:
             vouchers = self._file.read_bytes().split()
         except OSError as error:
-            raise Unavailable(f"{self._file}: {error.strerror}") from error
+            raise plugin.Unavailable(f"{self._file}: {error.strerror}") from error
         if not any(hmac.compare_digest(voucher, known) for known in vouchers):
-            raise Denied("This voucher is not valid.")
-        return Identity(login.username)
+            raise plugin.Denied("This voucher is not valid.")
+        return plugin.Identity(login.username)

@@ -263,6 +263,13 @@ def show_plugins(console: Console, _argument: str) -> int:
     return OK
 
 
+def run_plugin(console: Console, words: str) -> int:
+    """`plugin WORDS`: what a plugin of main does for it."""
+    done = console.ask(control.RunPlugin(tuple(words.split())), Done)
+    console.page(f"{done.text}\n")
+    return OK if done.ok else FAILED
+
+
 def disconnect_user(console: Console, name: str) -> int:
     """`disconnect user`: the cookies live on where they are persistent."""
     done = console.ask(control.DisconnectUser(name), Done)
@@ -349,6 +356,7 @@ COMMANDS = (
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
     Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),
+    Command("plugin", "[WORDS]", "A command of a plugin", run_plugin),
     Command("show plugins", "", "The back ends that are loaded", show_plugins),
     Command("show user", "[NAME]", "All connections of one user", show_user),
     Command("show id", "[ID]", "The connection with this ID", show_id),

@@ -86,6 +86,17 @@ def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> U
     return UserReading(UserOptions(**draft.values), tuple(notes.warnings))
 
 
+def user_lines(text: str, file: str) -> dict[str, list[str]]:
+    """The lines of such a file by the names of their options, for `read_user_options`: those that mean something."""
+    found: dict[str, list[str]] = {}
+    for section, members in sections_of(parse_tokens(text, file)):
+        for token in members:
+            if section is None and token.name in _USER:
+                option = _USER[token.name]
+                found.setdefault(option.name, []).append(token.raw if option.option.raw else token.value)
+    return found
+
+
 def read_user_options(lines: Mapping[str, str | Sequence[str]], source: str) -> UserReading:
     """The same of what a back end says instead of a file; `source` stands for its name in messages. Raises
     ConfigErrors, also for a name that means nothing."""

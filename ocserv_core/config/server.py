@@ -157,6 +157,17 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         Option(values.SECONDS, "How often the period of the statistics starts anew; 0 never.", reloadable=False),
     ] = 604800
 
+    plugins: Annotated[
+        tuple[BackendSpec, ...],
+        Option(
+            values.BACKEND,
+            "A plugin of the main process: it may refuse connections, hears of tunnels, adds commands to occtl.",
+            name="plugin",
+            reloadable=False,
+            repeat=Repeat.APPEND,
+        ),
+    ] = ()
+
     # ---- scripts ----
 
     connect_script: Annotated[str, Option(values.FILE, "Run when a session comes up; may refuse it.")] = ""

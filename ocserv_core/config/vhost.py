@@ -91,7 +91,7 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         Option(
             values.BACKEND,
             "Who says what holds for a user beside this file; what a later line says goes before an earlier. Without"
-            " it, a back end of auth or acct with groupconfig=true.",
+            " it: the files of config-per-user and config-per-group, or a back end with groupconfig=true.",
             reloadable=False,
             repeat=Repeat.APPEND,
         ),
@@ -314,16 +314,14 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         ),
     ] = False
     config_per_user: Annotated[
-        str, Option(values.DIRECTORY, "The folder of the users' files, each named as its user.", supported=False)
+        str, Option(values.DIRECTORY, "The folder of the users' files, each named as its user.")
     ] = ""
     config_per_group: Annotated[
-        str, Option(values.DIRECTORY, "The folder of the groups' files, each named as its group.", supported=False)
+        str, Option(values.DIRECTORY, "The folder of the groups' files, each named as its group.")
     ] = ""
-    default_user_config: Annotated[
-        str, Option(values.FILE, "Read for a user without a file in config-per-user.", supported=False)
-    ] = ""
+    default_user_config: Annotated[str, Option(values.FILE, "Read for a user without a file in config-per-user.")] = ""
     default_group_config: Annotated[
-        str, Option(values.FILE, "Read for a group without a file in config-per-group.", supported=False)
+        str, Option(values.FILE, "Read for a group without a file in config-per-group.")
     ] = ""
 
 

@@ -61,6 +61,12 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class RunPlugin(Control, frozen=True):
+    """`occtl plugin WORDS`: a command that a plugin of main has. Answer: Done."""
+
+    words: tuple[str, ...]
+
+
 class ShowPlugins(Control, frozen=True):
     """The back ends that are loaded. Answer: PluginTable."""
 
@@ -96,6 +102,7 @@ Request = (
     | ShowId
     | ShowSessions
     | ShowPlugins
+    | RunPlugin
     | DisconnectUser
     | DisconnectId
     | Reload

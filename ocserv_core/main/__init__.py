@@ -5,6 +5,7 @@ admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end
 requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
+plugins.py        plugins of main: who is served, what goes up and down, commands
 scripts.py        what the administrator's scripts are told, and whether they agree
 udp.py            reads datagrams, and passes a hello on to its worker
 searcher.py       … or a record to the one whose keys open it

@@ -16,6 +16,7 @@ from ..ipc.control import (
     Done,
     PluginTable,
     Reload,
+    RunPlugin,
     SessionEntry,
     SessionTable,
     ShowId,
@@ -35,6 +36,7 @@ from ..ipc.messages import Revoke, Terminate
 from ..log import NOTICE
 from ..model import DisconnectReason
 from ..system.sockets import peer_credentials
+from .plugins import MainPlugins
 from .records import WorkerRecord
 from .secmod import Secmod
 from .status import Status
@@ -58,11 +60,14 @@ class Lifecycle(Protocol):
 class ControlServer:
     """The control socket's answers."""
 
-    def __init__(self, secmod: Secmod, workers: Workers, status: Status, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, secmod: Secmod, workers: Workers, status: Status, lifecycle: Lifecycle, plugins: MainPlugins
+    ) -> None:
         self._secmod = secmod
         self._workers = workers
         self._status = status
         self._lifecycle = lifecycle
+        self._plugins = plugins
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -137,8 +142,12 @@ class ControlServer:
         )
 
     async def answer_show_plugins(self, _request: ShowPlugins) -> Control:
-        """The back ends that secmod has loaded."""
-        return PluginTable(await self._secmod.list_plugins())
+        """What is loaded, in main and in secmod."""
+        return PluginTable((*self._plugins.reports(), *await self._secmod.list_plugins()))
+
+    async def answer_run_plugin(self, request: RunPlugin) -> Control:
+        """A command that a plugin of main has."""
+        return Done(*self._plugins.run(request.words))
 
     async def answer_disconnect_user(self, request: DisconnectUser) -> Control:
         """End all connections of a user; `terminate` revokes the sessions without one, too."""
@@ -205,5 +214,6 @@ _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Contr
     DisconnectUser: ControlServer.answer_disconnect_user,
     DisconnectId: ControlServer.answer_disconnect_id,
     Reload: ControlServer.answer_reload,
+    RunPlugin: ControlServer.answer_run_plugin,
     Stop: ControlServer.answer_stop,
 }

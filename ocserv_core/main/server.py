@@ -38,6 +38,7 @@ from .control import ControlServer
 from .keeper import Keeper
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
+from .plugins import load_plugins
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
 from .revocation import Revocation
@@ -85,6 +86,7 @@ def test_config(launch: Launch) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     config = load(launch.config_file, strict=launch.strict)
     _worker_ids(config)
+    load_plugins(config)
     asyncio.run(_test_prepare(config))
     return 0
 
@@ -159,6 +161,7 @@ class Server:
         set_child_subreaper()
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
+        self._plugins = load_plugins(config)
         self._build(config, netlink, [str(uid), str(gid), state.empty_root])
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
@@ -200,6 +203,7 @@ class Server:
         associations = Associations()
         scripts = Scripts(lambda: self._config().server)
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
+        self._sessions.plugins = self._plugins
         searcher = Searcher(associations, lambda: self._workers)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
@@ -213,7 +217,7 @@ class Server:
         self._configuration = Configuration(self._secmod, self._nurseries)
         self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
-        self._control = ControlServer(self._secmod, self._workers, self._status, self)
+        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
 
     def _environment(self) -> dict[str, str]:
         """For secmod and nurseries, beside what they inherit."""
@@ -288,6 +292,10 @@ class Server:
         return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
+        if reason := self._plugins.refuses(accepted.remote, accepted.local):
+            _log.info("%s is refused: %s", accepted.remote, reason)
+            accepted.connection.close()
+            return
         if self._admission.refuses(len(self._workers.records)):
             _log.warning("%s is refused: max-clients is reached", accepted.remote)
             accepted.connection.close()

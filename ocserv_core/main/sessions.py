@@ -37,6 +37,7 @@ from ..state.associations import Associations
 from ..state.ip_pool import PoolExhausted, Pools, seed_of
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
+from .plugins import NO_PLUGINS
 from .records import ConnectionState, TunnelRecord, WorkerRecord
 from .scripts import Scripts
 from .secmod import Secmod
@@ -50,8 +51,8 @@ HOLD_SLACK = 15.0
 """Seconds that addresses are kept longer than the cookie they belong to."""
 
 SCRIPT_ENDS_WITHIN = 10.0
-"""Seconds that a connection which replaces another waits for the disconnect-script of that one: those of one session
-shall not run beside each other."""
+"""Seconds that a session's next connection waits for the disconnect-script of the one before: they shall not run beside
+each other."""
 
 
 class EndObserver(Protocol):
@@ -101,11 +102,13 @@ class Sessions:
         self._observer = observer
         self._associations = associations
         self._scripts = scripts
+        self._leaving: dict[SessionId, asyncio.Task[None]] = {}
         self._closing: dict[int, tuple[WorkerRecord, TunnelRecord, Traffic]] = {}
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self.tasks = Tasks()
         self.workers: Workers
+        self.plugins = NO_PLUGINS
 
     # ---- opening
 
@@ -186,6 +189,8 @@ class Sessions:
             await self._start_accounting(opened, lease)
             self._check_alive(worker)
             tunnel = _tunnel(opened, lease, tun)
+            if leaving := self._leaving.get(opened.sid):
+                await asyncio.wait([leaving], timeout=SCRIPT_ENDS_WITHIN)
             if not await self._scripts.connect(worker, tunnel, self.workers.gone(worker)):
                 raise _Refused(401, "Cookie is not acceptable")
             self._hand_over(worker, tunnel, tun)
@@ -228,6 +233,7 @@ class Sessions:
             tunnel.device,
             _addresses(tunnel.lease),
         )
+        self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:
         if worker.number not in self.workers.records or worker.state is ConnectionState.ENDED:
@@ -250,7 +256,7 @@ class Sessions:
             if other is not worker and other.tunnel is not None:
                 _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
                 await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
-                await self._finish(other.number, script_within=SCRIPT_ENDS_WITHIN)
+                await self._finish(other.number)
 
     def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
         config = opened.config
@@ -297,9 +303,8 @@ class Sessions:
         async with self._lock(sid):
             await self._finish(number)
 
-    async def _finish(self, number: int, script_within: float = 0.0) -> None:
-        """Under the session's lock, once: by whoever comes first, a connection that replaces it or its own end.
-        script_within: seconds that its disconnect-script is waited for."""
+    async def _finish(self, number: int) -> None:
+        """Under the session's lock, once: by whoever comes first, a connection that replaces it or its own end."""
         worker, tunnel, traffic = self._closing.pop(number, (None, None, None))
         if worker is None or tunnel is None or traffic is None:
             return
@@ -319,8 +324,14 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+        self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         script = self.tasks.start(self._scripts.disconnect(worker, tunnel, final.traffic))
-        await asyncio.wait([script], timeout=script_within)
+        self._leaving[tunnel.sid] = script
+        script.add_done_callback(lambda ended: self._forget_leaving(tunnel.sid, ended))
+
+    def _forget_leaving(self, sid: SessionId, script: asyncio.Task[None]) -> None:
+        if self._leaving.get(sid) is script:
+            del self._leaving[sid]
 
     async def _remove_device(self, tunnel: TunnelRecord) -> None:
         """It went with its worker; one that a hostile worker has made to stay would keep the addresses."""

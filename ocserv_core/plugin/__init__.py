@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model import ClientInfo, DisconnectReason, Identity, Lease, SessionId, Traffic
+from ..model import ClientInfo, DisconnectReason, Endpoint, Identity, Lease, SessionId, Traffic
 from .api import API
 from .backends import (
     Abandoned,
     Ask,
     BackendContext,
     BlockingAsk,
+    Command,
     Denied,
     Limits,
     Login,
@@ -30,6 +31,7 @@ from .backends import (
     Prompt,
     Session,
     SessionActs,
+    Tunnel,
     Unavailable,
 )
 
@@ -43,8 +45,10 @@ __all__ = [
     "BackendContext",
     "BlockingAsk",
     "ClientInfo",
+    "Command",
     "Denied",
     "DisconnectReason",
+    "Endpoint",
     "Identity",
     "Lease",
     "Limits",
@@ -56,6 +60,7 @@ __all__ = [
     "SessionActs",
     "SessionId",
     "Traffic",
+    "Tunnel",
     "Unavailable",
     "hookimpl",
 ]

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..model import CertificateFacts, ClientInfo, Lease, SessionId
+from ..model import CertificateFacts, ClientInfo, Endpoint, Lease, SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,14 @@ class Limits:
     failures: int = 5
     pause: float = 10.0
 
+    def fault(self) -> str:
+        """What of it makes no sense; nothing where it is well."""
+        least = {"concurrency": 1, "queue": 0, "threads": 1, "failures": 1}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                return f"{name} must be at least {number}, not {getattr(self, name)}"
+        return "" if self.deadline > 0 <= self.pause else "deadline and pause must be positive"
+
 
 Attributes = Mapping[str, str | int | list[str]]
 """`Identity.attributes` as later hooks get them."""
@@ -113,6 +121,28 @@ class Session:
     lease: Lease = field(default_factory=Lease)
     created: float = 0.0
     started: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A tunnel, as plugins in main see it. `id` is the worker's pid, as occtl and scripts have it; `started` is the
+    login of its session, time.time()."""
+
+    id: int
+    sid: SessionId
+    vhost: str
+    username: str
+    group: str
+    client: ClientInfo
+    remote: Endpoint
+    local: Endpoint
+    lease: Lease
+    device: str
+    started: float
+
+
+Command = Callable[[Sequence[str]], str]
+"""A command of occtl: it gets the words after its name, and returns what is printed."""
 
 
 class SessionActs(Protocol):

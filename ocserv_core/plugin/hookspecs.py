@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 import pluggy
 
-from ..model import DisconnectReason, Identity, Traffic
-from .backends import Ask, BlockingAsk, Login, Options, Session
+from ..model import DisconnectReason, Endpoint, Identity, Traffic
+from .backends import Ask, BlockingAsk, Command, Login, Options, Session, Tunnel
 
 PROJECT = "ocserv"
 
@@ -105,5 +105,42 @@ class AcctSpecs:
         """
 
 
-SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs)
+class MainSpecs:
+    """Plugins of the group `ocserv.main` (`plugin`); main."""
+
+    @hookspec(firstresult=True)
+    def ocserv_client_admit(self, remote: Endpoint, local: Endpoint) -> str | None:
+        """Whether a connection is served at all: a reason refuses it, nothing admits it.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: a connection was
+        accepted, before anything is forked for it or read from it. Guaranteed: where it raises, this connection is
+        refused, and no other.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_up(self, tunnel: Tunnel) -> None:
+        """A tunnel is up: its device is there, the connect-script has agreed, the client hears of it now.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: at each
+        connection, so again at a reconnect. An exception is logged and changes nothing.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_session_down(self, tunnel: Tunnel, traffic: Traffic, reason: DisconnectReason) -> None:
+        """A tunnel has ended, and its device is gone: `traffic` is this connection's, to the byte.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: once for each
+        ocserv_session_up, but where main is killed. An exception is logged and changes nothing.
+        """
+
+    @hookspec(firstresult=True)
+    def ocserv_occtl_commands(self) -> Mapping[str, Command]:  # type: ignore[empty-body]  # a spec
+        """Commands for `occtl plugin …`: `{"quota show": self.show}`; each returns what occtl prints.
+
+        Process: main, as root. Thread: the event loop; it must not block: over 10 ms is logged. When: root has typed
+        `occtl plugin` with some words; the longest name that they begin with is run, with the words after it.
+        """
+
+
+SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs, MainSpecs)
 """All that pluggy calls, in the order of the reference."""

@@ -172,6 +172,8 @@ def enter(
     limits = getattr(implementation, "ocserv_limits", None)
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigError(f"{spec.name}: ocserv_limits must be Limits(…), not {limits!r}", spec.file, spec.line)
+    if limits is not None and (fault := limits.fault()):
+        raise ConfigError(f"{spec.name}: ocserv_limits: {fault}", spec.file, spec.line)
     try:
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:

@@ -64,7 +64,7 @@ class Conversation:
             self.counter += 1
         self.answer = asyncio.get_running_loop().create_future()
         self.on_park(self)
-        self.say(AuthPrompt(self.handle, prompt.text, self.counter, prompt.secret))
+        self.say(AuthPrompt(self.handle, _sendable(prompt.text), self.counter, prompt.secret))
         return await self.answer
 
     def say(self, reply: AuthPrompt | AuthGranted | AuthDenied) -> None:
@@ -174,7 +174,7 @@ class Conversations:
         except Denied as denial:
             _log.info("login of '%s' from %s failed: %s", login.username, login.remote_ip, _flat(denial))
             self._failed(login)
-            conversation.say(AuthDenied(str(denial)))
+            conversation.say(AuthDenied(_sendable(str(denial))))
         except Unavailable:
             # Nobody's failed attempt: no points for a ban.
             conversation.say(AuthDenied(_BUSY))
@@ -201,6 +201,11 @@ class Conversations:
                 _log.exception("the back end '%s' failed in a login of '%s'", instance.name, login.username)
                 raise Denied("Login failed.") from None
         return merge(login, identities)
+
+
+def _sendable(text: str) -> str:
+    """A text of a back end's, in which half a character (what a library made of octets) can be sent to nobody."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _flat(denial: Exception) -> str:

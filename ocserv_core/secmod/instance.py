@@ -97,6 +97,8 @@ class Instance:
         work = _Work(self)
 
         async def parked(prompt: Prompt) -> str:
+            if prompt.again:  # it was answered: the password was wrong
+                self._breaker.on_success(work)
             work.park()
             answer = await ask(prompt)
             await work.go_on()
@@ -205,6 +207,11 @@ class Instance:
         if not self._breaker.admit(work, now):
             raise Refused(f"left alone for {self._breaker.wait(now):.0f} s more, since: {self.counters.last_error}")
 
+    @property
+    def epoch(self) -> int:
+        """Of its breaker."""
+        return self._breaker.epoch
+
     def release(self, work: _Work) -> None:
         """It asks nothing at the moment."""
         self._breaker.release(work)
@@ -221,7 +228,7 @@ class Instance:
         self.counters.failed += 1
         self.counters.last_error = said
         # Its own patience with the user, or what it makes of a refused place, says nothing of what stands behind it.
-        if work.worked and self._breaker.on_failure(work, asyncio.get_running_loop().time()):
+        if work.worked and self._breaker.on_failure(work, asyncio.get_running_loop().time(), work.epoch):
             _log.error("the back end '%s' is left alone for %g s: %s", self.name, self.limits.pause, said)
 
     def _note_error(self, error: Exception) -> None:
@@ -238,6 +245,7 @@ class _Work:
         self._instance = instance
         self.limit = asyncio.timeout(None)
         self.worked = False
+        self.epoch = 0
         self.in_thread = False
         self._has_place = False
         self._began = 0.0
@@ -253,6 +261,7 @@ class _Work:
         finally:
             instance.waiting -= 1
         self._has_place = True
+        self.epoch = instance.epoch
         instance.working += 1
         self._began = asyncio.get_running_loop().time()
         # The queue was no work of the back end's, and what it does with others may have been seen meanwhile.

@@ -162,9 +162,18 @@ def _load_backends(
 
 
 def _session_config(options: VhostOptions) -> tuple[BackendSpec, ...]:
-    """`groupconfig=true` of a back end says that it also configures sessions, as ocserv.conf of the C server has it."""
+    """`groupconfig=true` of a back end says that it also configures sessions, as ocserv.conf of the C server has it;
+    files and such a back end exclude each other (config/checks.py)."""
     if options.session_config:
         return options.session_config
+    files = {
+        "per-user": options.config_per_user,
+        "per-group": options.config_per_group,
+        "default-user": options.default_user_config,
+        "default-group": options.default_group_config,
+    }
+    if options.config_per_user or options.config_per_group:
+        return (BackendSpec("files", {name: path for name, path in files.items() if path}),)
     specs = (*options.auth, *options.enable_auth, *((options.acct,) if options.acct else ()))
     return tuple(spec for spec in specs if spec.options.get("groupconfig", "").lower() in ("true", "yes"))[:1]
 

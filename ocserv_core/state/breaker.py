@@ -30,6 +30,8 @@ class Breaker:
         self._failures = 0
         self._open_until = -math.inf
         self._probe: object | None = None
+        self.epoch = 0
+        """Counts the recoveries; who begins to ask notes it."""
 
     def state(self, now: float) -> BreakerState:
         """Now."""
@@ -52,12 +54,18 @@ class Breaker:
         """It was answered, with yes or no. An answer that comes after the breaker has opened is none: it was asked
         before, and only the probe closes it."""
         if self._failures < self._threshold or self._probe is login:
+            self.epoch += self._probe is login
             self._failures = 0
         self.release(login)
 
-    def on_failure(self, login: object, now: float) -> bool:
-        """It was not answered. Whether that has opened the breaker."""
-        if self.state(now) is BreakerState.OPEN or (self._failures >= self._threshold and self._probe is not login):
+    def on_failure(self, login: object, now: float, epoch: int) -> bool:
+        """It was not answered, and had begun to ask in this epoch: who began before a recovery says nothing of what is
+        now. Whether that has opened the breaker."""
+        if (
+            epoch != self.epoch
+            or self.state(now) is BreakerState.OPEN
+            or (self._failures >= self._threshold and self._probe is not login)
+        ):
             return False
         self._failures += 1
         self.release(login)

@@ -34,7 +34,7 @@ ipv6-dns nbns ipv4-nbns ipv6-nbns split-dns default-domain tunnel-all-dns route 
 expose-iroutes restrict-user-to-routes restrict-user-to-ports config-per-user config-per-group default-user-config
 default-group-config max-ban-score ban-time min-reauth-time ban-reset-time ban-points-wrong-password
 ban-points-connection ban-points-kkdcp stats-report-time listen-clear-file session-control use-seccomp use-dbus
-iroute explicit-ipv4 explicit-ipv6 hostname session-store session-config state-dir latency-stats
+iroute explicit-ipv4 explicit-ipv6 hostname session-store session-config plugin state-dir latency-stats
 """)
 
 PER_USER = _names("""
@@ -47,8 +47,8 @@ net-priority user-profile client-bypass-protocol restrict-user-to-ports
 RESTART_ONLY = _names("""
 tcp-port udp-port listen-host udp-listen-host listen-netns run-as-user run-as-group socket-file occtl-socket-file
 chroot-dir pid-file log-level syslog-facility sec-mod-scale server-stats-reset-time debug-no-secmod-stats
-session-store session-config state-dir use-occtl auth enable-auth acct ca-cert server-cert server-key key-pin srk-pin
-pin-file srk-pin-file dh-params
+session-store session-config plugin state-dir use-occtl auth enable-auth acct ca-cert server-cert server-key key-pin
+srk-pin pin-file srk-pin-file dh-params
 """)
 
 ALL = {**with_aliases(SERVER), **with_aliases(VHOST), **with_aliases(USER)}

@@ -19,7 +19,7 @@ class Environment:
     """What is installed here is seen by the servers that this environment's Python runs, and by nobody else."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._home = folder / "env"
         venv.create(self._home, with_pip=False, symlinks=True)
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -28,28 +28,34 @@ class Environment:
         (self._packages / "server.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
 
     @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self._home / "bin" / "python")
+
+    @property
     def server(self) -> list[str]:
         """The server's command, without its words."""
-        return [str(self._home / "bin" / "python"), "-m", "ocserv_core.cli.ocserv"]
+        return [self.python, "-m", "ocserv_core.cli.ocserv"]
+
+    def copy(self, distribution: Path) -> Path:
+        """Where it can be built: building leaves things in the source."""
+        return Path(shutil.copytree(distribution, self.folder / "copies" / distribution.name))
 
     def install(self, distribution: Path) -> None:
         """What `pip install ./FOLDER` does; without the network."""
-        copy = self._folder / "copies" / distribution.name
-        shutil.copytree(distribution, copy)
-        words = [
-            "--quiet",
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-index",
-            "--target",
-            str(self._packages),
-            str(copy),
-        ]
-        subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True, timeout=100)
+        self._pip("--no-build-isolation", str(self.copy(distribution)))
+
+    def install_wheel(self, wheel: Path) -> None:
+        """What `pip install FILE` does."""
+        self._pip(str(wheel))
+
+    def _pip(self, *words: str) -> None:
+        quiet = ["--quiet", "--no-deps", "--no-index", "--target", str(self._packages)]
+        subprocess.run([sys.executable, "-m", "pip", "install", *quiet, *words], check=True, timeout=100)
 
     def write(self, name: str, source: str, group: str = "auth") -> None:
         """A distribution of one module, with the class Backend as the back end of that name."""
-        folder = self._folder / f"source-{name}"
+        folder = self.folder / f"source-{name}"
         folder.mkdir()
         (folder / f"back_end_{name}.py").write_text(source)
         (folder / "pyproject.toml").write_text(_PROJECT.format(name=name, group=group))

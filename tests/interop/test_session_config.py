@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,31 @@ def test_what_is_wrong_refuses_the_tunnel(lab: Lab, environment: Environment, ac
     assert lab.login().wait() != 0
     assert server.log.find(f"the cookie opens no tunnel: .*{said}"), server.log.tail()
     assert server.show("status")["Active sessions"] == 0
+
+
+# ---- the files of users and groups --------------------------------------------------------------------------------
+
+
+def test_the_files_of_groups_and_users_hold(lab: Lab) -> None:
+    users, groups = (lab.path(name) for name in ("users", "groups"))
+    os.mkdir(users)
+    os.mkdir(groups)
+    lab.write("groups/staff", "route = 192.0.2.0/24\n")
+    lab.write("users/alice", "route = 203.0.113.0/24\nexplicit-ipv4 = 198.51.100.77\ndns = 192.0.2.53\n")
+    lab.start_server(config_per_user=users, config_per_group=groups)
+    client = lab.connect("alice")
+    assert routes(client) == {"192.0.2.0", "203.0.113.0"}
+    assert (client.address4, client.environment["INTERNAL_IP4_DNS"]) == ("198.51.100.77", "192.0.2.53")
+    assert client.host.ping(GATEWAY4)
+    assert "INTERNAL_IP4_DNS" not in lab.connect("bob").environment
+
+
+def test_a_malformed_file_refuses_its_user_alone(lab: Lab) -> None:
+    os.mkdir(lab.path("users"))
+    file = lab.write("users/alice", "dns = nowhere\n")
+    server = lab.start_server(config_per_user=lab.path("users"))
+    client = lab.login("alice")
+    assert client.wait() != 0
+    assert "401" in client.output.text
+    assert server.log.find(f"the cookie opens no tunnel: the back end 'files' denies: {file}:1: dns: ")
+    lab.connect("bob")

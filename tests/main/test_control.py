@@ -39,6 +39,7 @@ from ocserv_core.ipc.messages import Message, Revoke, SessionRow, Terminate
 from ocserv_core.log import NOTICE
 from ocserv_core.main import control as control_module
 from ocserv_core.main.control import ControlServer
+from ocserv_core.main.plugins import NO_PLUGINS
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
 from tests.loop import on_loop, until
@@ -68,7 +69,7 @@ class House:
         self.ended: list[tuple[int, Terminate]] = []
         self.reload_error: ConfigErrors | None = None
         self.stopped = False
-        parts: tuple[Any, ...] = (self, self, self, self)
+        parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS)
         self.server = ControlServer(*parts)
         self.address = f"\0ocserv-test-{os.getpid()}-{id(self)}"
 

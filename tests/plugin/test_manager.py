@@ -143,3 +143,20 @@ def test_a_hook_that_no_spec_knows_is_refused(site: Site) -> None:
 def test_a_hook_with_an_argument_that_the_spec_has_not_is_refused(site: Site) -> None:
     site.install("ours", GOOD.replace("login, ask", "login, ask, colour"))
     assert "colour" in site.refusal("ours")
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ("concurrency=0", "concurrency must be at least 1, not 0"),
+        ("threads=-1", "threads must be at least 1, not -1"),
+        ("failures=0", "failures must be at least 1, not 0"),
+        ("deadline=0.0", "deadline and pause must be positive"),
+        ("pause=-1.0", "deadline and pause must be positive"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(site: Site, limits: str, said: str) -> None:
+    words = f"from ocserv_core.plugin import Limits\n{GOOD}"
+    given = words.replace("ocserv_api = (1, 0)", f"ocserv_api = (1, 0)\n    ocserv_limits = Limits({limits})")
+    site.install("ours", given)
+    assert site.refusal("ours") == f"o.conf:1: ours: ocserv_limits: {said}"

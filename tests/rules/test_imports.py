@@ -39,7 +39,7 @@ PURE_LIBRARIES = {
 OWNERS = {
     "pyroute2": {"system.netlink"},
     "stevedore": {"plugin.manager"},
-    "pluggy": {"plugin.hookspecs", "plugin.manager", "secmod.instance"},
+    "pluggy": {"main.plugins", "plugin.hookspecs", "plugin.manager", "secmod.instance"},
     "cryptography": {"secmod.keys", "cli.quickstart", "testing.server"},
     "cffi": {"bridge.native.build"},
     "h11": {"protocol.http1"},

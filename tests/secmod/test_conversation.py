@@ -10,7 +10,7 @@ import pytest
 
 from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt, Message
 from ocserv_core.model import Cookie, Identity, SessionId
-from ocserv_core.plugin import Login
+from ocserv_core.plugin import Ask, Denied, Login, Prompt
 from ocserv_core.secmod import conversation, parking
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import MAX_ROUNDS, Conversation, Conversations
@@ -77,6 +77,20 @@ def test_a_login_with_a_wrong_answer_is_denied_and_counted() -> None:
         assert await desk.answer("wrong") == AuthDenied("Login failed.")
         await turn()
         assert (len(desk.failures), len(desk.logins)) == (1, 0)
+
+    on_loop(dialogue())
+
+
+def test_half_a_character_of_a_back_end_s_is_sent_as_a_question_mark() -> None:
+    async def odd(_login: Login, ask: Ask) -> Identity:
+        await ask(Prompt("Pass\udcffword:"))
+        raise Denied("no\udcff")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(odd)
+        assert await desk.hear() == AuthPrompt("handle-1", "Pass?word:")
+        assert await desk.answer("any") == AuthDenied("no?")
 
     on_loop(dialogue())
 

@@ -430,6 +430,34 @@ def test_a_thread_that_hangs_keeps_its_place_until_it_returns() -> None:
     on_loop(dialogue())
 
 
+def test_a_wrong_password_at_the_probe_is_an_answer() -> None:
+    async def twice(_login: Login, ask: Ask) -> Identity:
+        await ask(Prompt("Password:"))
+        await ask(Prompt("Again:", again=True))
+        return ALICE
+
+    async def dialogue() -> None:
+        one = of(silent, failures=1, pause=0.0)
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        assert one.breaker.value == "half open"
+        become(one, twice)
+        asked: list[Prompt] = []
+
+        async def answer(prompt: Prompt) -> str:
+            asked.append(prompt)
+            if prompt.again:
+                await asyncio.Event().wait()
+            return "wrong"
+
+        parked = asyncio.create_task(one.authenticate(login(), answer))
+        await until(lambda: len(asked) == 2)
+        assert one.breaker.value == "closed"
+        parked.cancel()
+
+    on_loop(dialogue())
+
+
 def test_there_are_no_more_threads_than_it_may_have() -> None:
     async def dialogue() -> None:
         one = instance(Blocking(), Limits(threads=1))

@@ -11,7 +11,7 @@ A, B = "a login", "another"
 def opened(failures: int = 3) -> Breaker:
     """Since time 0."""
     breaker = Breaker(failures, PAUSE)
-    assert [breaker.on_failure(A, 0.0) for _ in range(failures)] == [False] * (failures - 1) + [True]
+    assert [breaker.on_failure(A, 0.0, breaker.epoch) for _ in range(failures)] == [False] * (failures - 1) + [True]
     return breaker
 
 
@@ -31,9 +31,9 @@ def test_failures_in_a_row_open_it_for_a_pause() -> None:
 
 def test_a_success_between_failures_begins_the_row_anew() -> None:
     breaker = Breaker(2, PAUSE)
-    breaker.on_failure(A, 0.0)
+    breaker.on_failure(A, 0.0, breaker.epoch)
     breaker.on_success(A)
-    assert not breaker.on_failure(A, 0.0)
+    assert not breaker.on_failure(A, 0.0, breaker.epoch)
     assert breaker.state(0.0) is BreakerState.CLOSED
 
 
@@ -57,7 +57,7 @@ def test_the_probe_s_success_closes_it() -> None:
 def test_the_probe_s_failure_opens_it_for_another_pause() -> None:
     breaker = opened()
     breaker.admit(A, 12.0)
-    assert breaker.on_failure(A, 15.0)
+    assert breaker.on_failure(A, 15.0, breaker.epoch)
     assert breaker.wait(15.0) == PAUSE
 
 
@@ -70,10 +70,21 @@ def test_a_probe_that_learns_nothing_leaves_its_place_to_the_next() -> None:
 
 def test_who_asked_before_it_opened_neither_closes_nor_prolongs_it() -> None:
     breaker = opened()
-    assert not breaker.on_failure(B, 5.0)
+    assert not breaker.on_failure(B, 5.0, breaker.epoch)
     breaker.on_success(B)
     assert breaker.wait(5.0) == 5.0
     breaker.admit(A, PAUSE)
     breaker.on_success(B)
-    assert not breaker.on_failure(B, PAUSE)
+    assert not breaker.on_failure(B, PAUSE, breaker.epoch)
     assert breaker.state(PAUSE) is BreakerState.HALF_OPEN
+
+
+def test_a_failure_that_began_before_a_recovery_says_nothing_of_what_is_now() -> None:
+    breaker = Breaker(failures=1, pause=PAUSE)
+    old = breaker.epoch
+    assert breaker.on_failure(A, 0.0, old)
+    assert breaker.admit(B, PAUSE)
+    breaker.on_success(B)
+    assert not breaker.on_failure(A, PAUSE + 1, old)
+    assert breaker.state(PAUSE + 1) is BreakerState.CLOSED
+    assert breaker.on_failure(A, PAUSE + 2, breaker.epoch)

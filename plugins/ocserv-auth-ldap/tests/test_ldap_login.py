@@ -201,6 +201,7 @@ def test_a_wrong_password_of_bind_dn_is_told(slapd: Slapd, tmp_path: Path) -> No
 
 def test_connections_are_used_again(slapd: Slapd, searching: Dialogue) -> None:
     searching.log_in("alice", "alices-password")
+    slapd.settle()
     since = slapd.log.mark()
     for _ in range(3):
         searching.log_in("alice", "alices-password")
