@@ -6,7 +6,7 @@ Made by main once secmod has agreed to the configuration, handed over in a seale
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -91,12 +91,16 @@ def build_worker_config(
     vhost, what its back ends found. entries: `module:class` of those that have a worker's half, by name."""
     names = WorkerServer.__struct_fields__
     server = WorkerServer(**{name: getattr(config.server, name) for name in names})
-    vhosts = (_vhost(vhost, contents, groups.get(vhost.name, ()), entries or {}) for vhost in config.vhosts)
+    vhosts = []
+    for vhost in config.vhosts:
+        # A plugin of main is every vhost's.
+        plugins = _plugins((*backends_of(vhost.options), *config.server.plugins), entries or {})
+        vhosts.append(_vhost(vhost, contents, groups.get(vhost.name, ()), plugins))
     return WorkerConfig(generation=generation, server=server, vhosts=tuple(vhosts))
 
 
 def _vhost(
-    vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, ...], entries: Mapping[str, str]
+    vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, ...], plugins: tuple[WorkerPlugin, ...]
 ) -> WorkerVhost:
     options = vhost.options
     request = certificate_request(options)
@@ -113,14 +117,14 @@ def _vhost(
         groups=_groups(options, discovered),
         methods=_methods(options),
         origins=vhost.origins,
-        plugins=_plugins(options, entries),
+        plugins=plugins,
     )
 
 
-def _plugins(options: VhostOptions, entries: Mapping[str, str]) -> tuple[WorkerPlugin, ...]:
+def _plugins(specs: Iterable[BackendSpec], entries: Mapping[str, str]) -> tuple[WorkerPlugin, ...]:
     """Each once, however many lines name it."""
     first: dict[str, BackendSpec] = {}
-    for spec in backends_of(options):
+    for spec in specs:
         first.setdefault(spec.name, spec)
     return tuple(
         WorkerPlugin(name, entries[name], Origin(spec.file, spec.line))

@@ -52,7 +52,8 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
 
 def worker_entries(config: ServerConfig) -> Mapping[str, str]:
     """The workers' halves of its back ends, `module:class` by name. ConfigError."""
-    return find_worker_entries(spec for vhost in config.vhosts for spec in backends_of(vhost.options))
+    of_vhosts = (spec for vhost in config.vhosts for spec in backends_of(vhost.options))
+    return find_worker_entries((*of_vhosts, *config.server.plugins))
 
 
 class Configuration:
