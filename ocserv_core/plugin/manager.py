@@ -5,6 +5,7 @@ installed or installed twice, a class that does not load, another API major, an 
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -181,10 +182,20 @@ def enter(
     return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory))
 
 
+def look_again() -> None:
+    """Before a configuration is prepared: distributions may have come and gone."""
+    _installed.cache_clear()
+
+
+@functools.cache
+def _installed(group: str) -> importlib.metadata.EntryPoints:
+    # It reads a file of each distribution that is installed: 10 ms, which each back end would take again.
+    return importlib.metadata.entry_points(group=group)
+
+
 def _origin(group: str, name: str, factory: Any) -> Origin:
     # Not from stevedore: an entry point out of its cache knows no distribution.
-    entries = importlib.metadata.entry_points(group=group, name=name)
-    found = next((entry.dist for entry in entries if entry.dist is not None), None)
+    found = next((entry.dist for entry in _installed(group).select(name=name) if entry.dist is not None), None)
     api = ".".join(map(str, factory.ocserv_api))
     return Origin(found.name, found.version, api) if found is not None else Origin(api=api)
 

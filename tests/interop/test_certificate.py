@@ -184,7 +184,7 @@ def test_with_cisco_client_compat_a_login_still_needs_one(lab: Lab, ca: Authorit
     start(lab, ca, cisco_client_compat=True)
     client = present(lab, None)
     assert client.wait() != 0
-    assert REFUSED in client.output.text
+    client.output.wait_for(REFUSED)
 
 
 # ---- bad ones: TLS ends, with an alert ------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def refused(lab: Lab, server: Server, card: Card | None, why: str) -> None:
     client = present(lab, card)
     assert client.wait() != 0
     assert server.log.wait_for(rf"the client is cut off: The client's certificate is not valid: .*{why}")
-    assert client.output.find("(?i)alert|certificate")
+    client.output.wait_for("(?i)alert|certificate is required|fatal")
     assert not server.log.find("is authenticated")
 
 
@@ -247,7 +247,7 @@ def nobodys(lab: Lab, server: Server, card: Card, why: str) -> None:
     client = present(lab, card)
     assert client.wait() != 0
     assert server.log.wait_for(rf"the client certificate lets nobody in: {why}")
-    assert REFUSED in client.output.text
+    client.output.wait_for(REFUSED)
     assert not server.log.find("is authenticated")
 
 
