@@ -192,6 +192,11 @@ class Slapd:
         """More entries, as the administrator."""
         self._run(["ldapadd", "-x", "-H", self.uri, "-D", ADMIN, "-w", ADMIN_PASSWORD], ldif)
 
+    def mark(self) -> int:
+        """Where the log stands, when all that was asked until now is in it."""
+        self.settle()
+        return self.log.mark()
+
     def settle(self) -> None:
         """Until the log has all that was asked until now: for a test of what is not in it."""
         self._settled += 1

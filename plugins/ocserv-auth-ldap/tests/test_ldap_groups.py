@@ -58,7 +58,7 @@ def test_groups_of_groups_count_to_the_depth(
 
 
 def test_groups_that_are_in_each_other_end(slapd: Slapd, tmp_path: Path, way: dict[str, str]) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     identity = with_way(slapd, tmp_path, way, group_depth="16").log_in("alice", "alices-password")
     assert set(identity.groups) == {"company", "staff", "vpn", "world"}
     slapd.settle()

@@ -70,7 +70,7 @@ def test_three_wrong_passwords_end_the_login(dialogue: Dialogue, caplog: pytest.
 def test_a_password_that_no_server_must_see_is_not_sent(
     slapd: Slapd, dialogue: Dialogue, caplog: pytest.LogCaptureFixture, password: str, reason: str
 ) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     with pytest.raises(Denied):
         dialogue.log_in("alice", password, password, password)
     assert caplog.messages.count(f"ldap: 'alice' from 192.0.2.7: {reason}") == 3
@@ -91,7 +91,7 @@ def test_an_unknown_user_does_not_get_in(dialogue: Dialogue) -> None:
 
 
 def test_an_unknown_user_costs_a_bind_too(slapd: Slapd, searching: Dialogue, caplog: pytest.LogCaptureFixture) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     with pytest.raises(Denied):
         searching.log_in("mallory", "x", "y", "z")
     slapd.log.wait_for(r'BIND dn="cn=nobody at home,', since=since, times=3)
@@ -169,7 +169,7 @@ def test_a_user_who_is_found_twice_does_not_get_in(
 
 
 def test_without_a_bind_dn_the_user_reads_himself(slapd: Slapd, direct: Dialogue) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     assert direct.log_in("alice", "alices-password").groups == ("staff", "vpn")
     slapd.settle()
     assert not slapd.log.find('BIND dn="cn=admin', since)
@@ -201,8 +201,7 @@ def test_a_wrong_password_of_bind_dn_is_told(slapd: Slapd, tmp_path: Path) -> No
 
 def test_connections_are_used_again(slapd: Slapd, searching: Dialogue) -> None:
     searching.log_in("alice", "alices-password")
-    slapd.settle()
-    since = slapd.log.mark()
+    since = slapd.mark()
     for _ in range(3):
         searching.log_in("alice", "alices-password")
     slapd.settle()

@@ -53,7 +53,7 @@ def refused(dialogue: Dialogue) -> str:
 
 
 def test_ldap_is_starttls(slapd: Slapd, tmp_path: Path) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     dialogue_with(slapd, folder=tmp_path).log_in("alice", PASSWORD)
     slapd.settle()
     assert slapd.log.count("STARTTLS", since) == slapd.log.count("TLS established", since) == 2
@@ -61,7 +61,7 @@ def test_ldap_is_starttls(slapd: Slapd, tmp_path: Path) -> None:
 
 
 def test_ldaps_is_tls_from_the_beginning(slapd: Slapd, tmp_path: Path) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     dialogue_with(slapd, folder=tmp_path, uri=slapd.tls_uri).log_in("alice", PASSWORD)
     slapd.settle()
     assert not slapd.log.find("STARTTLS", since)
@@ -69,7 +69,7 @@ def test_ldaps_is_tls_from_the_beginning(slapd: Slapd, tmp_path: Path) -> None:
 
 
 def test_without_tls_is_possible_and_told(slapd: Slapd, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     dialogue = dialogue_with(slapd, folder=tmp_path, starttls="no")
     assert dialogue.log_in("alice", PASSWORD).username == "alice"
     slapd.settle()
@@ -79,7 +79,7 @@ def test_without_tls_is_possible_and_told(slapd: Slapd, tmp_path: Path, caplog: 
 
 @pytest.mark.parametrize("uri", ["uri", "tls_uri"])
 def test_a_certificate_of_another_ca_is_refused(slapd: Slapd, tmp_path: Path, uri: str) -> None:
-    since = slapd.log.mark()
+    since = slapd.mark()
     (tmp_path / "other").mkdir()
     other = make_server_certificate(tmp_path / "other")
     said = refused(dialogue_with(slapd, folder=tmp_path, uri=getattr(slapd, uri), ca_file=str(other.file)))
@@ -256,7 +256,7 @@ def with_both(first: Slapd, second: Slapd, folder: Path, **changed: str) -> Dial
 
 def asked(server: Slapd, dialogue: Dialogue) -> bool:
     """Whether that server is the one that checks alice's password."""
-    since = server.log.mark()
+    since = server.mark()
     assert dialogue.log_in("alice", PASSWORD).username == "alice"
     server.settle()
     return server.log.find('BIND dn="uid=alice', since) is not None
