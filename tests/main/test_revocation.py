@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping
@@ -28,10 +29,12 @@ class Running:
         self.lists: Mapping[str, Stamp | None] = stamps_of(lists_of(self.current))
         self.crl_until: Mapping[str, float] = {}
         self.renewed = 0
+        self.again = asyncio.Event()
         self.refuses: OcservError | None = None
 
     async def renew(self) -> None:
         self.renewed += 1
+        self.again.set()
         if self.refuses:
             raise self.refuses
         self.lists = stamps_of(lists_of(self.current))
@@ -87,3 +90,18 @@ def test_one_that_is_too_old_is_an_error(
     tell_of_old_lists(running.current, until, now=100.0)
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * told
     assert ("its next update was due 1970-01-01 00:01:40 UTC" in caplog.text) is told
+
+
+def test_it_looks_again_and_again_by_itself(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocserv_core.main.revocation.EVERY", 0.0)
+
+    async def two_looks() -> None:
+        looking = asyncio.create_task(Revocation(running).run())
+        for text in ("a second list", "the third list"):
+            running.again.clear()
+            running.file.write_text(text)
+            await asyncio.wait_for(running.again.wait(), 10)
+        looking.cancel()
+
+    on_loop(two_looks())
+    assert running.renewed == 2
