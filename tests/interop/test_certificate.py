@@ -56,8 +56,8 @@ def test_a_certificate_lets_in_without_a_password(lab: Lab, ca: Authority) -> No
     server = start(lab, ca)
     client = present(lab, ca.issue("zoe")).await_connected()
     assert client.host.ping(GATEWAY4)
-    assert server.log.find("the client certificate is of 'zoe'")
-    assert server.log.find(r"'zoe' from .* is authenticated by certificate")
+    assert server.log.wait_for("the client certificate is of 'zoe'")
+    assert server.log.wait_for(r"'zoe' from .* is authenticated by certificate")
     (user,) = server.show("user", "zoe")
     assert user["Username"] == "zoe"
 
@@ -66,7 +66,7 @@ def test_a_certificate_and_a_password(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **both_needed(lab))
     client = with_password(lab, ca.issue("alice")).await_connected()
     assert client.host.ping(GATEWAY4)
-    assert server.log.find(r"'alice' from .* is authenticated by certificate\+plain")
+    assert server.log.wait_for(r"'alice' from .* is authenticated by certificate\+plain")
 
 
 def test_a_certificate_does_not_make_up_for_a_wrong_password(lab: Lab, ca: Authority) -> None:
@@ -80,27 +80,27 @@ def test_the_certificate_of_another_user_than_in_the_form(lab: Lab, ca: Authorit
     server = start(lab, ca, **both_needed(lab))
     client = with_password(lab, ca.issue("bob"), "alice")
     assert client.wait() != 0
-    assert server.log.find("certificate: 'alice' from .*: the client certificate is of 'bob'")
-    assert server.log.find("login of 'alice' from .* failed: Login failed.")
+    assert server.log.wait_for("certificate: 'alice' from .*: the client certificate is of 'bob'")
+    assert server.log.wait_for("login of 'alice' from .* failed: Login failed.")
 
 
 def test_where_it_is_optional_the_client_with_one_gets_in_by_it(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **either_will_do(lab))
     present(lab, ca.issue("zoe")).await_connected()
-    assert server.log.find(r"'zoe' from .* is authenticated by certificate \(")
+    assert server.log.wait_for(r"'zoe' from .* is authenticated by certificate \(")
 
 
 def test_where_it_is_optional_the_client_without_gets_the_form(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **either_will_do(lab))
     lab.connect("alice")
-    assert server.log.find(r"'alice' from .* is authenticated by plain \(")
+    assert server.log.wait_for(r"'alice' from .* is authenticated by plain \(")
 
 
 def test_where_it_is_optional_one_that_names_nobody_leads_to_the_form(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **either_will_do(lab))
     with_password(lab, ca.issue(uids=["zoe"])).await_connected()
-    assert server.log.find("the client certificate lets nobody in: it has no user name in 2.5.4.3")
-    assert server.log.find(r"'alice' from .* is authenticated by plain \(")
+    assert server.log.wait_for("the client certificate lets nobody in: it has no user name in 2.5.4.3")
+    assert server.log.wait_for(r"'alice' from .* is authenticated by plain \(")
 
 
 @pytest.mark.parametrize("versions", ["+VERS-TLS1.2", "+VERS-TLS1.3"])
@@ -115,7 +115,7 @@ def test_in_either_version_of_tls(lab: Lab, ca: Authority, versions: str) -> Non
 def test_the_name_stands_where_the_configuration_says(lab: Lab, ca: Authority, oid: str, made: dict[str, Any]) -> None:
     server = start(lab, ca, cert_user_oid=oid)
     present(lab, ca.issue("somebody", **made)).await_connected()
-    assert server.log.find(r"'zoe(@example.com)?' from .* is authenticated by certificate \(")
+    assert server.log.wait_for(r"'zoe(@example.com)?' from .* is authenticated by certificate \(")
 
 
 def test_an_intermediate_authority_that_the_client_sends_along(lab: Lab, ca: Authority) -> None:
@@ -132,29 +132,29 @@ SELECT = {"cert_group_oid": OU, "select_group": ("staff[The staff]", "guests")}
 def test_the_only_group_that_may_be_chosen_is_chosen(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **SELECT)
     present(lab, ca.issue("zoe", groups=["staff", "choir"])).await_connected()
-    assert server.log.find(r"'zoe' from .* is authenticated by certificate \(session .*, group 'staff'\)")
+    assert server.log.wait_for(r"'zoe' from .* is authenticated by certificate \(session .*, group 'staff'\)")
 
 
 def test_of_several_groups_the_user_is_asked_for_one(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, **SELECT)
     client = present(lab, ca.issue("zoe", groups=["staff", "guests"]), "--authgroup=guests")
     client.await_connected()
-    assert client.output.find("Please select your group.")
-    assert server.log.find(r"'zoe' from .* is authenticated by certificate \(session .*, group 'guests'\)")
+    assert client.output.wait_for("Please select your group.")
+    assert server.log.wait_for(r"'zoe' from .* is authenticated by certificate \(session .*, group 'guests'\)")
 
 
 def test_a_group_that_is_not_in_the_certificate_is_refused(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, cert_group_oid=OU, select_group=("staff", "guests", "admins"))
     client = present(lab, ca.issue("zoe", groups=["staff", "guests"]), "--authgroup=admins")
     assert client.wait() != 0
-    assert server.log.find(r"group 'admins' is not in the client certificate \(groups: staff, guests\)")
+    assert server.log.wait_for(r"group 'admins' is not in the client certificate \(groups: staff, guests\)")
 
 
 def test_beside_a_password_the_group_must_be_in_both(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca, cert_group_oid=OU, **both_needed(lab))
     card = ca.issue("alice", groups=["guests", "choir"])
     with_password(lab, card, "alice", "--authgroup=guests").await_connected()
-    assert server.log.find(r"certificate\+plain \(session .*, group 'guests'\)")
+    assert server.log.wait_for(r"certificate\+plain \(session .*, group 'guests'\)")
     assert with_password(lab, card, "alice", "--authgroup=choir").wait() != 0
     assert not server.log.find("group 'choir'\\)")
 
@@ -168,7 +168,7 @@ def test_a_cookie_needs_the_certificate_again(lab: Lab, ca: Authority) -> None:
     card = ca.issue("zoe")
     cookie = cookie_of(present(lab, card, "--authenticate"))
     assert lab.resume(cookie).wait() != 0
-    assert server.log.find("cookie without the certificate that it was granted to")
+    assert server.log.wait_for("cookie without the certificate that it was granted to")
     lab.resume(cookie, *ca.issue("bob").words).wait()
     lab.resume(cookie, *card.words).await_connected()
     assert server.log.count("cookie without the certificate") == 2
@@ -279,5 +279,5 @@ def test_one_whose_name_has_200_bytes(lab: Lab, ca: Authority) -> None:
 def test_of_two_names_the_first_counts_and_the_log_says_so(lab: Lab, ca: Authority) -> None:
     server = start(lab, ca)
     present(lab, ca.issue("zoe", "bob")).await_connected()
-    assert server.log.find(r"has 2 user names in 2.5.4.3; the first counts: 'zoe' \(not 'bob'\)")
-    assert server.log.find("'zoe' from .* is authenticated by certificate")
+    assert server.log.wait_for(r"has 2 user names in 2.5.4.3; the first counts: 'zoe' \(not 'bob'\)")
+    assert server.log.wait_for("'zoe' from .* is authenticated by certificate")

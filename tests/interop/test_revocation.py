@@ -84,7 +84,7 @@ def test_a_list_that_is_too_old_is_an_error_line_and_still_holds(lab: Lab, ca: A
     zoe = ca.issue("zoe")
     file = ca.revoke(zoe, lasts=-DAY / 24)
     server = lab.start_server(auth="certificate", cert_user_oid=CN, ca_cert=ca.file, crl=file)
-    assert server.log.find(r"crl '.*crl.pem' \(vhost default\) is too old, its next update was due 20\d\d-")
+    assert server.log.wait_for(r"crl '.*crl.pem' \(vhost default\) is too old, its next update was due 20\d\d-")
     present(lab, ca.issue("bob")).await_connected()
     assert present(lab, zoe).wait() != 0
     server.send_signal(signal.SIGUSR2)

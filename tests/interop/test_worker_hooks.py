@@ -52,7 +52,7 @@ def test_a_plugin_says_whom_a_certificate_names(lab: Lab, environment: Environme
     half_of_plain(environment, f"def ocserv_certificate_identity(self, certificate):\n    return {names}")
     server = start_with_cards(lab, environment, ca)
     present(lab, ca.issue("zoe")).await_connected()
-    assert server.log.find("'x-zoe' from .* is authenticated by certificate")
+    assert server.log.wait_for("'x-zoe' from .* is authenticated by certificate")
 
 
 def test_one_that_does_not_know_leaves_it_to_the_next(lab: Lab, environment: Environment) -> None:
@@ -60,7 +60,7 @@ def test_one_that_does_not_know_leaves_it_to_the_next(lab: Lab, environment: Env
     half_of_plain(environment, "def ocserv_certificate_identity(self, certificate):\n    return None")
     server = start_with_cards(lab, environment, ca)
     present(lab, ca.issue("zoe")).await_connected()
-    assert server.log.find("'zoe' from .* is authenticated by certificate")
+    assert server.log.wait_for("'zoe' from .* is authenticated by certificate")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def refused(lab: Lab, environment: Environment, said: str, **options: Option) ->
     config = lab.configure(**options)
     server = lab.run_server([*environment.server, "-f", "--log-stderr", "-c", config], lab.path("occtl.sock"))
     assert server.wait() == 1
-    assert server.log.find(rf"ocserv.conf:\d+: {said}"), server.log.tail()
+    assert server.log.wait_for(rf"ocserv.conf:\d+: {said}"), server.log.tail()
 
 
 @pytest.mark.parametrize(
