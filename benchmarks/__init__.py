@@ -33,6 +33,7 @@ The data plane
 
 Back ends
     radius.py       200 logins through RADIUS, beside radclient
+    backends.py     what they add to the start, and to a worker's memory
     promise.py      logins by one back end while the server of another is dead
 
 The soak

@@ -72,13 +72,15 @@ class TlsVhost:
 
 @dataclass(frozen=True)
 class LoadedVhost:
-    """A vhost as GnuTLS has it. fingerprints: SHA-1 of its certificates, by which a resumed session is judged."""
+    """A vhost as GnuTLS has it. fingerprints: SHA-1 of its certificates, by which a resumed session is judged.
+    crl_until: time.time() from when on its revocation lists are too old; 0.0 without any, or where they do not say."""
 
     vhost: TlsVhost
     credentials: CData
     priorities: CData
     key_types: tuple[KeyType, ...]
     fingerprints: frozenset[bytes]
+    crl_until: float
     kept: tuple[object, ...]
     """What GnuTLS points to and does not own."""
 
@@ -100,6 +102,12 @@ class TlsContext:
     def find(self, name: str) -> LoadedVhost:
         """The vhost of this SNI name, else the default."""
         return self._by_name.get(name.lower(), self.default)
+
+    def crl_until(self) -> dict[str, float]:
+        """By vhost: time.time() from when on its revocation lists are too old. GnuTLS goes on to use them, so that it
+        needs to be said."""
+        loaded = {vhost.vhost.name: vhost.crl_until for vhost in self._by_name.values()}
+        return {name: until for name, until in loaded.items() if until}
 
     def key_types(self, vhost: str) -> tuple[KeyType, ...]:
         """The type of each certificate's key, in the order of TlsVhost.certificates."""
@@ -133,7 +141,7 @@ def _load(vhost: TlsVhost) -> LoadedVhost:
     lib.gnutls_certificate_set_flags(credentials, flags)
     lib.oc_verify_set(credentials)
     dh_params = _load_dh_params(vhost, credentials)
-    _load_trust(vhost, credentials)
+    crl_until = _load_trust(vhost, credentials)
     if not vhost.certificates:
         raise _refusal(vhost, "server-cert", "there is no certificate")
     chains = [_load_chain(vhost, credentials, ServerCertificate(*entry)) for entry in vhost.certificates]
@@ -143,6 +151,7 @@ def _load(vhost: TlsVhost) -> LoadedVhost:
         _load_priorities(vhost),
         tuple(key_type for key_type, _, _ in chains),
         frozenset(fingerprint for _, fingerprint, _ in chains),
+        crl_until,
         (dh_params, *(key for _, _, key in chains)),
     )
 
@@ -171,19 +180,27 @@ def _load_dh_params(vhost: TlsVhost, credentials: CData) -> CData | None:
     return params
 
 
-def _load_trust(vhost: TlsVhost, credentials: CData) -> None:
+def _load_trust(vhost: TlsVhost, credentials: CData) -> float:
     # CAs first: GnuTLS looks for the issuer of a CRL among them.
     if vhost.ca_pem is not None:
         datum, _buffer = _datum(vhost.ca_pem)
         count = lib.gnutls_certificate_set_x509_trust_mem(credentials, datum, lib.GNUTLS_X509_FMT_PEM)
         if _check(vhost, "ca-cert", count) == 0:
             raise _refusal(vhost, "ca-cert", "there is no certificate in it")
-    if vhost.crl is not None:
-        datum, _buffer = _datum(vhost.crl)
-        count = lib.gnutls_certificate_set_x509_crl_mem(credentials, datum, lib.GNUTLS_X509_FMT_PEM)
-        if count < 0:
-            count = lib.gnutls_certificate_set_x509_crl_mem(credentials, datum, lib.GNUTLS_X509_FMT_DER)
-        _check(vhost, "crl", count)
+    return 0.0 if vhost.crl is None else _load_crl(vhost, credentials, vhost.crl)
+
+
+def _load_crl(vhost: TlsVhost, credentials: CData, crl: bytes) -> float:
+    datum, _buffer = _datum(crl)
+    form = lib.GNUTLS_X509_FMT_PEM
+    count = lib.gnutls_certificate_set_x509_crl_mem(credentials, datum, form)
+    if count < 0:
+        form = lib.GNUTLS_X509_FMT_DER
+        count = lib.gnutls_certificate_set_x509_crl_mem(credentials, datum, form)
+    _check(vhost, "crl", count)
+    until = ffi.new("int64_t *")
+    _check(vhost, "crl", lib.oc_crl_next_update(datum, form, until))
+    return float(until[0])
 
 
 def _load_chain(vhost: TlsVhost, credentials: CData, entry: ServerCertificate) -> tuple[KeyType, bytes, RemoteKey]:

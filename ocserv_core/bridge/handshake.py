@@ -111,7 +111,7 @@ class Handshake:
         if self._loaded.vhost.request is CertificateRequest.NONE:
             return 0
         status = ffi.new("unsigned int *")
-        code = lib.gnutls_certificate_verify_peers2(self._native, status)
+        code = lib.oc_verify_client(self._native, status)
         if code == lib.GNUTLS_E_NO_CERTIFICATE_FOUND:
             required = self._loaded.vhost.request is CertificateRequest.REQUIRE
             self.refusal = "none was sent" if required else ""

@@ -73,6 +73,8 @@ class TlsSession(TlsStream):
         if code == lib.GNUTLS_E_REHANDSHAKE:
             self.alert(lib.GNUTLS_AL_FATAL, lib.GNUTLS_A_NO_RENEGOTIATION)
             return TlsError("The client wants to renegotiate, which is not allowed.")
+        if code == lib.GNUTLS_E_CERTIFICATE_REQUIRED:
+            return TlsError("The client's certificate is not valid: none was sent")
         if code == lib.GNUTLS_E_CERTIFICATE_ERROR and self._handshake.refusal:
             return TlsError(f"The client's certificate is not valid: {self._handshake.refusal}")
         return super()._error(code)

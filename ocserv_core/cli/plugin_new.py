@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import StartError
-from ..plugin.hookspecs import API
+from ..plugin.api import API
 from .plugin_files import BACKENDS, PYPROJECT, README, TESTS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -334,3 +334,9 @@ def certificate_request(options: VhostOptions) -> CertificateRequest:
         return CertificateRequest.REQUEST if options.cisco_client_compat else CertificateRequest.REQUIRE
     anywhere = primary or any(spec.name == "certificate" for spec in options.enable_auth)
     return CertificateRequest.REQUEST if anywhere else CertificateRequest.NONE
+
+
+def backends_of(options: VhostOptions) -> tuple[BackendSpec, ...]:
+    """Every line that names a back end, in the order in which they are asked."""
+    accounting = () if options.acct is None else (options.acct,)
+    return (*options.auth, *options.enable_auth, *options.session_config, *accounting)

@@ -6,13 +6,13 @@ Made by main once secmod has agreed to the configuration, handed over in a seale
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from .tree import Origin, ServerConfig, Vhost
 from .values import AlgorithmPriority, BackendSpec, Group, Seconds
-from .vhost import CertificateRequest, VhostOptions, certificate_request
+from .vhost import CertificateRequest, VhostOptions, backends_of, certificate_request
 
 MAX_DISCOVERED_GROUPS = 512
 
@@ -45,9 +45,18 @@ class WorkerCertificate(msgspec.Struct, frozen=True):
     key: int
 
 
+class WorkerPlugin(msgspec.Struct, frozen=True):
+    """The worker's half of a back end: its name, `module:class`, and the line that names it."""
+
+    name: str
+    entry: str
+    origin: Origin
+
+
 class WorkerVhost(msgspec.Struct, frozen=True, kw_only=True):
     """A virtual host for workers. `methods`: the names of the primary way to log in, then of each alternative.
-    `groups`: what the login form offers. Files that are not configured, or not needed, are None."""
+    `groups`: what the login form offers. Files that are not configured, or not needed, are None. `plugins`: in the
+    order of the configuration."""
 
     name: str
     options: VhostOptions
@@ -60,6 +69,7 @@ class WorkerVhost(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...]
     methods: tuple[tuple[str, ...], ...]
     origins: dict[str, tuple[Origin, ...]] = {}
+    plugins: tuple[WorkerPlugin, ...] = ()
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,16 +85,23 @@ def build_worker_config(
     generation: int,
     contents: Mapping[str, bytes],
     groups: Mapping[str, tuple[str, ...]],
+    entries: Mapping[str, str] | None = None,
 ) -> WorkerConfig:
     """contents: the files of `files_of(config)` by their paths; only optional ones may be missing. groups: by
-    vhost, what its back ends found."""
+    vhost, what its back ends found. entries: `module:class` of those that have a worker's half, by name."""
     names = WorkerServer.__struct_fields__
     server = WorkerServer(**{name: getattr(config.server, name) for name in names})
-    vhosts = (_vhost(vhost, contents, groups.get(vhost.name, ())) for vhost in config.vhosts)
+    vhosts = []
+    for vhost in config.vhosts:
+        # A plugin of main is every vhost's.
+        plugins = _plugins((*backends_of(vhost.options), *config.server.plugins), entries or {})
+        vhosts.append(_vhost(vhost, contents, groups.get(vhost.name, ()), plugins))
     return WorkerConfig(generation=generation, server=server, vhosts=tuple(vhosts))
 
 
-def _vhost(vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, ...]) -> WorkerVhost:
+def _vhost(
+    vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, ...], plugins: tuple[WorkerPlugin, ...]
+) -> WorkerVhost:
     options = vhost.options
     request = certificate_request(options)
     asks = request is not CertificateRequest.NONE
@@ -100,6 +117,19 @@ def _vhost(vhost: Vhost, contents: Mapping[str, bytes], discovered: tuple[str, .
         groups=_groups(options, discovered),
         methods=_methods(options),
         origins=vhost.origins,
+        plugins=plugins,
+    )
+
+
+def _plugins(specs: Iterable[BackendSpec], entries: Mapping[str, str]) -> tuple[WorkerPlugin, ...]:
+    """Each once, however many lines name it."""
+    first: dict[str, BackendSpec] = {}
+    for spec in specs:
+        first.setdefault(spec.name, spec)
+    return tuple(
+        WorkerPlugin(name, entries[name], Origin(spec.file, spec.line))
+        for name, spec in first.items()
+        if name in entries
     )
 
 

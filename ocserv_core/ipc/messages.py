@@ -562,9 +562,11 @@ class Spawn(Message, frozen=True):
 
 
 class NurseryReady(Message, frozen=True):
-    """nursery → main: the code is loaded, the configuration read, privileges are gone."""
+    """nursery → main: the code is loaded, the configuration read, privileges are gone. `crl_until`: by vhost, when its
+    revocation lists are too old (time.time()); for main to tell of, which does not parse them."""
 
     generation: int
+    crl_until: dict[str, float] = {}
 
 
 class NurseryRefused(Message, frozen=True):

@@ -18,6 +18,7 @@ voices.py         what workers say, in main's log
 tasks.py          tasks that nobody awaits
 kinship.py        whether a process that a nursery names is its own
 configuration.py  a configuration, read and prepared by all before anything changes
+revocation.py     revocation lists that have changed on disk, or are too old
 control.py        occtl's requests, answered
 status.py         the figures of `show status`
 latency.py        … of which the latency is kept by the minute

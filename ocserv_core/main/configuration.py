@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from ..config.build import read_config
 from ..config.files import files_of
 from ..config.reload import reloaded, restart_only_changes
 from ..config.tree import ServerConfig
+from ..config.vhost import backends_of
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, StartError
+from ..plugin.entries import find_worker_entries
 from .nursery import Nurseries
+from .revocation import Stamp, lists_of, stamps_of, tell_of_old_lists
 from .secmod import Secmod
 
 _log = logging.getLogger(__name__)
@@ -46,6 +50,12 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
     return contents
 
 
+def worker_entries(config: ServerConfig) -> Mapping[str, str]:
+    """The workers' halves of its back ends, `module:class` by name. ConfigError."""
+    of_vhosts = (spec for vhost in config.vhosts for spec in backends_of(vhost.options))
+    return find_worker_entries((*of_vhosts, *config.server.plugins))
+
+
 class Configuration:
     """The configuration in force, and the only way to another one."""
 
@@ -55,6 +65,10 @@ class Configuration:
         self._generation = 0
         self._current: ServerConfig | None = None
         self._applying = asyncio.Lock()
+        self.lists: Mapping[str, Stamp | None] = {}
+        """The revocation lists that were read, as they were just before."""
+        self.crl_until: Mapping[str, float] = {}
+        """By vhost: time.time() until when they are good."""
 
     @property
     def current(self) -> ServerConfig:
@@ -68,10 +82,12 @@ class Configuration:
         async with self._applying:
             self._generation += 1
             generation = self._generation
+            lists = stamps_of(lists_of(config))
             contents = read_contents(config)
             configured = await self._secmod.configure(generation, config)
             try:
-                workers = build_worker_config(config, generation, contents, configured.groups)
+                entries = worker_entries(config)
+                workers = build_worker_config(config, generation, contents, configured.groups, entries)
                 nursery = await self._nurseries.prepare(workers)
             except OcservError:
                 self._secmod.discard(generation)
@@ -83,6 +99,8 @@ class Configuration:
                 raise
             self._current = config
             self._nurseries.commit(nursery)
+            self.lists, self.crl_until = lists, nursery.crl_until
+            tell_of_old_lists(config, self.crl_until, time.time())
 
     async def renew(self) -> None:
         """Give a new secmod the configuration in force. Keys and certificates are read again, by it and by a new

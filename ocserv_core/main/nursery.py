@@ -65,6 +65,8 @@ class Nursery:
     def __init__(self, config: WorkerConfig, arguments: list[str], environment: Mapping[str, str], owner: Nurseries):
         self.generation = config.generation
         self.config = config
+        self.crl_until: Mapping[str, float] = {}
+        """By vhost, when its revocation lists are too old; known when it is ready."""
         self.workers = 0
         """How many it was asked for that have not ended."""
         self.ready = asyncio.get_running_loop().create_future()
@@ -114,6 +116,7 @@ class Nursery:
         if message.generation != self.generation:
             raise PeerViolation("the nursery is ready for a configuration that is not its own")
         self._gate.phase = NurseryPhase.READY
+        self.crl_until = message.crl_until
         if not self.ready.done():
             self.ready.set_result(None)
 

@@ -33,7 +33,7 @@ from ..system.sockets import Accepted, open_control_socket, open_listeners
 from ..system.statedir import StateDir
 from ..system.tun import check_tun
 from .admission import Admission
-from .configuration import Configuration, load, read_contents
+from .configuration import Configuration, load, read_contents, worker_entries
 from .control import ControlServer
 from .keeper import Keeper
 from .listeners import Listeners
@@ -41,6 +41,7 @@ from .nursery import Nurseries, check_worker_config
 from .plugins import load_plugins
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
+from .revocation import Revocation
 from .scripts import Scripts
 from .searcher import Searcher
 from .secmod import Secmod
@@ -107,7 +108,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         configured = await secmod.configure(1, config)
     finally:
         await secmod.stop(5.0)
-    await check_worker_config(build_worker_config(config, 1, contents, configured.groups))
+    await check_worker_config(build_worker_config(config, 1, contents, configured.groups, worker_entries(config)))
 
 
 async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:
@@ -173,6 +174,7 @@ class Server:
         self._listeners = Listeners(sockets, self._ready, self._on_connection)
         self._listeners.resume()
         self._udp.serve(udp_sockets)
+        self._tasks.start(self._revocation.run())
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
         for address in self._udp.addresses:
@@ -213,6 +215,7 @@ class Server:
         self._sessions.workers = self._workers
         self._status.workers = self._workers
         self._configuration = Configuration(self._secmod, self._nurseries)
+        self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
         self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
 
@@ -246,7 +249,7 @@ class Server:
             signal.SIGINT: self.stop,
             signal.SIGHUP: lambda: self._tasks.start(self._reload_on_signal()),
             signal.SIGUSR1: self._status.log,
-            signal.SIGUSR2: lambda: _log.log(NOTICE, "SIGUSR2: nothing waits for maintenance"),
+            signal.SIGUSR2: lambda: self._tasks.start(self._maintain()),
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
@@ -272,6 +275,12 @@ class Server:
                 sd_notify("READY=1")
             self._admission.max_clients = self._config().server.max_clients
             _log.log(NOTICE, "the configuration is reloaded")
+
+    async def _maintain(self) -> None:
+        """At once what is done every quarter of an hour."""
+        async with self._reloading:
+            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at")
+            await self._revocation.look()
 
     async def _reload_on_signal(self) -> None:
         with contextlib.suppress(OcservError):

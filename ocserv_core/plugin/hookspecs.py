@@ -1,7 +1,4 @@
-"""The hook specifications, and the version of the interface they make.
-
-API is (major, minor): a major breaks, a minor adds hooks or arguments. A plugin class says `ocserv_api = (1, 0)`.
-"""
+"""The hook specifications of secmod's groups. Those of workers are in worker.py, since workers have no pluggy."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ import pluggy
 
 from ..model import DisconnectReason, Endpoint, Identity, Traffic
 from .backends import Ask, BlockingAsk, Command, Login, Options, Session, Tunnel
-
-API = (1, 0)
 
 PROJECT = "ocserv"
 
@@ -165,4 +160,4 @@ class MainSpecs:
 
 
 SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ChildSpecs, ServeSpecs, MainSpecs)
-"""All of them, in the order of the reference."""
+"""All that pluggy calls, in the order of the reference."""

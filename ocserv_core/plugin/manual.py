@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-from .hookspecs import API, SPECS
+from .api import API
+from .hookspecs import SPECS
+from .worker import WorkerSpecs
 
 _HEAD = """# Hooks
 
-Made from `ocserv_core/plugin/hookspecs.py`; `tests/plugin/test_manual.py` compares them and says how to renew this
-page.
+Made from `hookspecs.py` and `worker.py` of `ocserv_core/plugin/`; `tests/plugin/test_manual.py` compares them and says
+how to renew this page.
 How a back end is written: [writing-a-backend.md](writing-a-backend.md).
 
 This is plugin API {major}.{minor}; a class says the one that it was written for: `ocserv_api = ({major}, {minor})`. A
@@ -22,7 +24,7 @@ has.
 def render() -> str:
     """The whole reference in Markdown."""
     major, minor = API
-    return _HEAD.format(major=major, minor=minor) + "".join(_section(specs) for specs in SPECS)
+    return _HEAD.format(major=major, minor=minor) + "".join(_section(specs) for specs in (*SPECS, WorkerSpecs))
 
 
 def _section(specs: type) -> str:

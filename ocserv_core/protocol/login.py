@@ -105,7 +105,7 @@ class Login:
         return self._step(happened, argument)
 
     def _understand(self, request: Request) -> tuple[Input, Any]:
-        happened, argument = understand(request, self._settings.kdc_paths)
+        happened, argument = understand(request, self._settings.pages, self._settings.kdc_paths)
         if self._negotiated is None:
             return happened, argument
         return understand_negotiation(request, happened, argument, only=self._method is None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .authxml import BodyKind, parse_auth_body
@@ -11,7 +11,7 @@ from .kkdcp import parse_kdc_message
 from .login_table import Input
 from .login_words import PRIMARY
 from .negotiate import parse_negotiate, supports_http_auth
-from .pages import LOGOUT, PROFILES, UNSERVED, find_page, is_form, is_under
+from .pages import LOGOUT, PROFILES, UNSERVED, Page, find_page, is_form, is_under
 
 _BODIES = {
     BodyKind.INIT: Input.INIT,
@@ -20,15 +20,16 @@ _BODIES = {
 }
 
 
-def understand(request: Request, kdc_paths: Collection[str] = ()) -> tuple[Input, Any]:
-    """The input that a request is, and what its handler gets: Request, Page, AuthBody, KdcMessage or None.
+def understand(request: Request, pages: Mapping[str, Page], kdc_paths: Collection[str] = ()) -> tuple[Input, Any]:
+    """The input that a request is, and what its handler gets: Request, Page, AuthBody, KdcMessage or None. pages: those
+    of plugins, by their exact paths.
 
     Raises HttpViolation for a body that cannot be read.
     """
     if request.method == "CONNECT":
         return Input.CONNECT, request
     if request.method == "GET":
-        return _understand_get(request.path)
+        return _understand_get(request.path, pages)
     if request.method == "POST" and request.path in kdc_paths:
         return Input.KDC, (request.path, parse_kdc_message(request.body))
     # Any path will do: old clients post to the URL that they came by, and to a group's.
@@ -38,12 +39,12 @@ def understand(request: Request, kdc_paths: Collection[str] = ()) -> tuple[Input
     return Input.UNKNOWN, None
 
 
-def _understand_get(path: str) -> tuple[Input, Any]:
+def _understand_get(path: str, pages: Mapping[str, Page]) -> tuple[Input, Any]:
     if is_form(path):
         return Input.FORM, None
     if is_under(path, LOGOUT):
         return Input.LOGOUT, None
-    page = find_page(path)
+    page = find_page(path) or pages.get(path)
     if page is not None:
         return Input.PAGE, page
     # Nothing of the path is used to find the profile, so nothing of it can name another file.

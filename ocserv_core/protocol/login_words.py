@@ -6,6 +6,7 @@ alone, so that the messages of ipc/ fit without being imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from ..config.values import Group
 from ..config.worker import WorkerVhost
 from ..model import CertificateFacts, ClientInfo, Cookie
 from .connect import ConnectRequest
+from .pages import Page
 
 PRIMARY = ""
 """The name of a vhost's primary method in AuthInit."""
@@ -24,7 +26,7 @@ class LoginSettings:
 
     `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
     `profile` is the user profile's exact content; `included_headers` are whole header lines; `kdc_paths` is where
-    Kerberos messages are posted.
+    Kerberos messages are posted; `pages` are those of plugins, by their exact paths.
     """
 
     vhost: str
@@ -39,9 +41,10 @@ class LoginSettings:
     profile: bytes | None = field(default=None, repr=False)
     profile_name: str = "profile.xml"
     kdc_paths: tuple[str, ...] = ()
+    pages: Mapping[str, Page] = field(default_factory=dict)
 
     @staticmethod
-    def of(vhost: WorkerVhost) -> LoginSettings:
+    def of(vhost: WorkerVhost, pages: Mapping[str, Page] | None = None) -> LoginSettings:
         """The settings that a vhost's configuration gives."""
         options = vhost.options
         return LoginSettings(
@@ -57,6 +60,7 @@ class LoginSettings:
             profile=vhost.profile,
             profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
             kdc_paths=tuple(dict.fromkeys(proxy.path for proxy in options.kkdcp)),
+            pages=pages or {},
         )
 
 

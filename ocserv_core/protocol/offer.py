@@ -374,6 +374,20 @@ HEADERS: tuple[tuple[str, Callable[[Context], Values]], ...] = (
 )
 
 
+_OWN_NAMES = frozenset(
+    (
+        *("connection", "content-length", "content-type", "date", "keep-alive", "server", "set-cookie", "trailer"),
+        *("transfer-encoding", "upgrade", "www-authenticate", "x-reason"),
+    )
+)
+
+
+def is_own_header(name: str) -> bool:
+    """Whether no plugin may add a header of this name: the server says it, or it would change how clients read on."""
+    lower = name.lower()
+    return lower.startswith(("x-cstp-", "x-dtls-", "x-dtls12-")) or lower in _OWN_NAMES
+
+
 def _lines(context: Context) -> Iterable[str]:
     for name, column in HEADERS:
         for value in column(context):

@@ -63,14 +63,26 @@ def method_name(names: Sequence[str]) -> str:
 
 
 def merge(login: Login, identities: Sequence[Identity]) -> Identity:
-    """One identity of several back ends' that all let the user in. They must agree on the name; the first that
-    knows groups decides them, attributes add up. Then the chosen group must be among the groups."""
+    """One identity of several back ends' that all let the user in. They must agree on the name; attributes add up.
+    Where several know groups, a certificate and a password file as it were, what all of them know counts. Then the
+    chosen group must be among the groups."""
     first = identities[0]
     if any(identity.username != first.username for identity in identities):
         raise Denied("Login failed.")
-    grouped = next((identity for identity in identities if identity.groups or identity.group), first)
+    grouping = [identity for identity in identities if identity.groups or identity.group]
+    grouped = _common(grouping) if len(grouping) > 1 else (*grouping, first)[0]
     attributes = {key: value for identity in identities for key, value in identity.attributes.items()}
     if login.group and login.group not in grouped.groups:
         raise Denied("Login failed.")
     token = next((identity.token for identity in identities if identity.token), "")
     return Identity(first.username, login.group or grouped.group, grouped.groups, attributes, token)
+
+
+def _common(identities: Sequence[Identity]) -> Identity:
+    """The groups that all know, in the order of the first; the session's is the first own one among them."""
+    known = [identity.groups or (identity.group,) for identity in identities]
+    groups = tuple(name for name in known[0] if all(name in other for other in known))
+    if not groups:
+        raise Denied("Login failed.")
+    group = next((identity.group for identity in identities if identity.group in groups), groups[0])
+    return Identity(identities[0].username, group, groups)

@@ -16,7 +16,7 @@ from ..config.vhost import VhostOptions
 from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
 from ..plugin.backends import NO_SESSIONS, SessionActs
-from ..plugin.manager import load, new_manager, seal
+from ..plugin.manager import load, look_again, new_manager, seal
 from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
 from .instance import Instance
@@ -98,6 +98,7 @@ def _take(fd: int) -> bytes:
 def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIONS) -> Prepared:
     """Load everything that `config` names. acts: what back ends may do to sessions. ConfigErrors with all that is
     wrong."""
+    look_again()
     faults: list[ConfigError] = []
     _check_store(config, faults)
     vhosts: dict[str, PreparedVhost] = {}

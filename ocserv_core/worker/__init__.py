@@ -7,6 +7,8 @@ A worker is straight blocking code that reads like the client's life:
     rehearsal.py   a login gone through before the fork, so that workers share what it makes
     world.py       what every worker has in common, made once in the nursery
     startup.py     a worker, from the fork to its end
+    plugins.py     the workers' halves of back ends: loaded by the nursery, called by workers
+    plugin_answers.py … and what these may answer
     handshake.py   TLS
     login.py       HTTP until CONNECT
     tunnel.py      the pump, until the end

@@ -23,6 +23,7 @@ from ..system.landlock import SIGNALS_SINCE, read_abi
 from ..system.memfd import read_sealed
 from ..system.process import read_state_env, set_parent_death_signal, set_title
 from .nursery import Nursery
+from .plugins import load_hooks
 from .rehearsal import rehearse
 from .world import World, build_tls_context
 
@@ -44,23 +45,24 @@ def main(arguments: list[str]) -> int:
     config = msgspec.msgpack.decode(read_sealed(inherited.fds["config"], MAX_CONFIGURATION), type=WorkerConfig)
     try:
         tls = build_tls_context(config)
+        hooks = load_hooks(config)
     except ConfigError as error:
         channel.send(NurseryRefused(config.generation, (ConfigFault(error.message, error.file, error.line),)))
         return 0
     if arguments == ["--check"]:
-        channel.send(NurseryReady(config.generation))
+        channel.send(NurseryReady(config.generation, tls.crl_until()))
         return 0
     uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
     _load_what_would_be_loaded_late()
     rehearse(config)
     baseline = enter_nursery(uid, gid, empty_root)
-    world = World(config, tls, log, baseline if config.server.limit_worker_memory else None)
+    world = World(config, tls, log, baseline if config.server.limit_worker_memory else None, hooks)
     # Workers share the nursery's memory until they write to it: no collector may touch every object's header.
     gc.collect()
     gc.disable()
     gc.freeze()
     _tell_landlock()
-    channel.send(NurseryReady(config.generation))
+    channel.send(NurseryReady(config.generation, tls.crl_until()))
     try:
         Nursery(channel, world).serve()
     except Exception:  # noqa: BLE001 (the top of the process: its stderr is /dev/null)

@@ -6,18 +6,17 @@ import logging
 import socket
 
 from ..bridge.tls import TlsClosed, TlsInfo, TlsSession
-from ..config.worker import WorkerVhost
 from ..errors import ClientError
 from ..model import CertificateFacts, DisconnectReason
+from ..plugin.worker import CertificateRefused
 from .link import Link
+from .plugins import Hooks, SessionCertificate
 from .world import World
 
 _log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT = 40.0
 """Seconds: GnuTLS's own default, which the C server uses."""
-
-_RFC822 = "SAN(rfc822name)"
 
 
 class HealthProbe(ClientError):
@@ -38,16 +37,25 @@ def shake_hands(connection: socket.socket, link: Link, world: World) -> tuple[Tl
     return session, info
 
 
-def certificate_facts(session: TlsSession, info: TlsInfo, vhost: WorkerVhost) -> CertificateFacts | None:
-    """Who the client's certificate says that it is; None without a valid one. ClientError where it names nobody."""
+def certificate_facts(session: TlsSession, info: TlsInfo, hooks: Hooks) -> CertificateFacts | None:
+    """Who the client's certificate says that it is; None without a valid one, and for one that names nobody: the log
+    says why, and the login goes on as without it. PluginFault."""
     if not info.peer_verified:
         return None
-    oid = vhost.options.cert_user_oid
-    names = session.peer_emails() if oid == _RFC822 else session.peer_names(oid)
-    if not names or len(names[0].encode()) > 63:
-        raise ClientError(f"the client's certificate has no user name in {oid}")
-    groups = session.peer_names(vhost.options.cert_group_oid) if vhost.options.cert_group_oid else ()
-    return CertificateFacts(names[0], groups)
+    try:
+        facts = hooks.certificate_identity(SessionCertificate(session))
+    except CertificateRefused as refusal:
+        _log.warning("the client certificate lets nobody in: %s", refusal)
+        return None
+    if facts is None:
+        _log.warning("the client certificate lets nobody in: no back end knows whom it names")
+        return None
+    _log.info("the client certificate is of '%s'%s", facts.user, _groups(facts))
+    return facts
+
+
+def _groups(facts: CertificateFacts) -> str:
+    return f" (groups: {', '.join(facts.groups)})" if facts.groups else ""
 
 
 def _await_first_byte(connection: socket.socket) -> None:

@@ -13,6 +13,7 @@ from ..config.worker import WorkerServer, WorkerVhost
 from ..errors import ClientError, OcservError, PeerViolation
 from ..ipc.messages import Spawn
 from ..model import CLIENT_CUT_OFF, short
+from ..plugin.worker import TunnelFacts
 from ..protocol.dtls import DtlsSettings
 from ..protocol.limits import Limits, limits_of
 from ..protocol.login import Login
@@ -26,6 +27,7 @@ from ..system.sockets import tcp_mtu
 from .handshake import HealthProbe, certificate_facts, shake_hands
 from .link import Link, adopt
 from .login import Granted, LoginDriver, LoginOver
+from .plugins import PluginFault
 from .tunnel import Tunnel
 from .world import SERVER_NAME, World
 
@@ -57,14 +59,16 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
     """The client's life, in its order."""
     session, info = shake_hands(connection, link, world)
     vhost = world.vhost(info.vhost)
-    certificate = certificate_facts(session, info, vhost)
-    settings = LoginSettings.of(vhost)
+    hooks = world.hooks[vhost.name]
+    certificate = certificate_facts(session, info, hooks)
+    settings = LoginSettings.of(vhost, hooks.pages)
     login = Login(settings, ConnectionFacts(info.server_certificate_sha1, certificate))
     deadline = time.monotonic() + (world.config.server.auth_timeout or FOR_EVER)
     driver = LoginDriver(session, connection.fileno(), link, login, certificate, vhost.name, deadline)
     granted = driver.run()
     _log.info("the tunnel opens (session %s)", short(granted.reply.sid))
-    facts = _offer_facts(spawn, info, world.config.server, vhost, granted, connection.fileno())
+    added = hooks.offer_headers(TunnelFacts(granted.reply.username, granted.reply.group, granted.request.client))
+    facts = _offer_facts(spawn, info, world.config.server, vhost, granted, connection.fileno(), added)
     offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
     _tune(connection, limits_of(granted.reply.config, offer.link_mtu))
     server = world.config.server
@@ -95,6 +99,7 @@ _ENDINGS: tuple[tuple[type[Exception], int, str, int], ...] = (
     (TlsClosed, logging.INFO, "the connection ends: %s", 0),
     (ClientError, logging.INFO, "the client is cut off: %s", CLIENT_CUT_OFF),
     (PeerViolation, logging.ERROR, "%s", 1),
+    (PluginFault, logging.ERROR, "the connection ends: %s", 1),
     (Exception, logging.INFO, "the connection ends: %s", 0),
 )
 """What ended a worker before its tunnel, the first that fits: how it is logged, and the exit status."""
@@ -107,7 +112,13 @@ def _tell(end: Exception) -> int:
 
 
 def _offer_facts(
-    spawn: Spawn, info: TlsInfo, server: WorkerServer, vhost: WorkerVhost, granted: Granted, connection_fd: int
+    spawn: Spawn,
+    info: TlsInfo,
+    server: WorkerServer,
+    vhost: WorkerVhost,
+    granted: Granted,
+    connection_fd: int,
+    added_headers: tuple[str, ...],
 ) -> OfferFacts:
     reply = granted.reply
     return OfferFacts(
@@ -120,7 +131,7 @@ def _offer_facts(
         started=reply.started,
         now=time.time(),
         rekey_jitter=int.from_bytes(os.urandom(2)) % (2 * JITTER + 1) - JITTER,
-        included_headers=vhost.options.included_http_headers,
+        included_headers=(*vhost.options.included_http_headers, *added_headers),
         dtls=_dtls_settings(info, server, vhost),
         dtls_id=reply.dtls_id,
         compression_priorities=server.compression_algo_priority,

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .. import __version__
 from ..bridge.tls import CertificateRequest, ServerCertificate, TlsContext, TlsVhost
 from ..config.worker import WorkerConfig, WorkerVhost
 from ..ipc.log_channel import LogChannel
+from .plugins import Hooks
 
 SERVER_NAME = f"ocserv-core {__version__}"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`memory_baseline`: bytes of data of the nursery, None without limit-worker-memory."""
+    """`memory_baseline`: bytes of data of the nursery, None without limit-worker-memory. `hooks`: the plugins of each
+    vhost."""
 
     config: WorkerConfig
     tls: TlsContext
     log: LogChannel
     memory_baseline: int | None
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
 
     def vhost(self, name: str) -> WorkerVhost:
         """The vhost that a handshake chose."""

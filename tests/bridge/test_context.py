@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ocserv_core.bridge.context import TlsContext, TlsVhost
 from ocserv_core.errors import ConfigError
@@ -73,6 +75,17 @@ def test_nothing_to_serve_is_refused() -> None:
 def test_everything_optional_is_accepted() -> None:
     ca = issue("CA", ca=True)
     TlsContext([replace(GOOD, ca_pem=ca.pem, crl=crl_of(ca), dh_params=DH_PARAMS)])
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_it_is_known_until_when_a_revocation_list_is_good(encoding: Encoding) -> None:
+    ca = issue("ca", ca=True)
+    context = TlsContext([replace(GOOD, ca_pem=ca.pem, crl=crl_of(ca, encoding=encoding))])
+    assert context.crl_until()[GOOD.name] == pytest.approx(time.time() + 86400, abs=60)
+
+
+def test_without_a_list_there_is_no_such_time() -> None:
+    assert TlsContext([GOOD]).crl_until() == {}
 
 
 def test_dh_parameters_serve_dhe() -> None:

@@ -98,3 +98,21 @@ def test_workers_hear_whether_to_measure() -> None:
 def test_a_workers_configuration_travels() -> None:
     read = worker_config("select-group = a[B]\n[vhost:a]\n")
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(read), type=WorkerConfig) == read
+
+
+def test_workers_halves_come_once_in_the_order_of_the_lines() -> None:
+    entries = {"certificate": "c:C", "plain": "p:P"}
+    more = "auth = certificate\ncert-user-oid = 2.5.4.3\nca-cert = ca.pem\nacct = plain\n"
+    vhost = build_worker_config(config(more), 7, CONTENTS, {}, entries).vhosts[0]
+    assert [(plugin.name, plugin.entry) for plugin in vhost.plugins] == [("plain", "p:P"), ("certificate", "c:C")]
+    assert all(plugin.origin.line for plugin in vhost.plugins)
+
+
+def test_the_half_of_a_plugin_of_main_is_every_vhost_s() -> None:
+    more = "plugin = quota\n[vhost:b.example]\nauth = plain[passwd=x]\n"
+    read = build_worker_config(config(more), 7, CONTENTS, {}, {"quota": "q:Q"})
+    assert [[plugin.name for plugin in vhost.plugins] for vhost in read.vhosts] == [["quota"], ["quota"]]
+
+
+def test_a_back_end_without_a_worker_s_half_is_not_told_of() -> None:
+    assert default().plugins == ()

@@ -190,9 +190,9 @@ def test_usr1_writes_the_status_to_the_log(lab: Lab) -> None:
     assert client.host.ping(GATEWAY4)
 
 
-def test_usr2_does_nothing_but_say_so(lab: Lab) -> None:
+def test_usr2_looks_at_revocation_lists_and_hurts_nobody(lab: Lab) -> None:
     server = lab.start_server()
     client = lab.connect("alice")
     server.send_signal(signal.SIGUSR2)
-    server.log.wait_for("SIGUSR2: nothing waits")
+    server.log.wait_for("SIGUSR2: revocation lists are looked at")
     assert client.host.ping(GATEWAY4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.secmod.test_prepare import configuration
 
 
 class FakeNursery:
+    crl_until: Mapping[str, float] = {}
+
     def __init__(self, steps: list[str]) -> None:
         self._steps = steps
 

@@ -43,13 +43,18 @@ from tests.loop import on_loop, turn, until
 from tests.secmod.test_prepare import configuration
 
 
+class FakeNursery:
+    def __init__(self) -> None:
+        self.crl_until: dict[str, float] = {}
+
+
 class FakeNurseries:
     """Agree to everything."""
 
-    async def prepare(self, _config: WorkerConfig) -> None:
-        return None
+    async def prepare(self, _config: WorkerConfig) -> FakeNursery:
+        return FakeNursery()
 
-    def commit(self, _nursery: None) -> None:
+    def commit(self, _nursery: FakeNursery) -> None:
         return None
 
 

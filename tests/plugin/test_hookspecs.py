@@ -7,7 +7,8 @@ import inspect
 import pytest
 
 from ocserv_core import plugin
-from ocserv_core.plugin.hookspecs import API, AuthSpecs
+from ocserv_core.plugin.api import API
+from ocserv_core.plugin.hookspecs import AuthSpecs
 
 HOOKS = [name for name in vars(AuthSpecs) if name.startswith("ocserv_")]
 

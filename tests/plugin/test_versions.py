@@ -12,11 +12,12 @@ from tests.interop.environment import EXAMPLES, Environment
 
 RUN = """\
 import logging, sys
+import ocserv_core.plugin.api as api
 import ocserv_core.plugin.hookspecs as hookspecs
 import ocserv_core.plugin.manager as manager
 
 logging.basicConfig(format="%(message)s")
-hookspecs.API = manager.API = {offered}
+api.API = {offered}
 
 from ocserv_core.config.values import BackendSpec
 from ocserv_core.errors import ConfigError

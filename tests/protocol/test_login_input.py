@@ -7,6 +7,7 @@ import pytest
 from ocserv_core.protocol.http1 import Request
 from ocserv_core.protocol.login_input import choose_method, choose_negotiated, method_name, understand
 from ocserv_core.protocol.login_table import Input
+from ocserv_core.protocol.pages import Page
 
 from .dialogue import init
 
@@ -26,7 +27,13 @@ from .dialogue import init
     ],
 )
 def test_what_a_request_means(method: str, target: str, body: bytes, happened: Input) -> None:
-    assert understand(Request(method, target, body=body))[0] is happened
+    assert understand(Request(method, target, body=body), {})[0] is happened
+
+
+def test_a_page_of_a_plugin_is_found_by_its_exact_path() -> None:
+    page = Page("application/x-pem-file", b"CA")
+    assert understand(Request("GET", "/ca.pem"), {"/ca.pem": page}) == (Input.PAGE, page)
+    assert understand(Request("GET", "/ca.pem/x"), {"/ca.pem": page})[0] is Input.UNKNOWN
 
 
 PLAIN, CERTIFICATE, BOTH, GSSAPI = ("plain",), ("certificate",), ("plain", "certificate"), ("gssapi",)

@@ -73,9 +73,25 @@ def test_one_identity_stays_as_it_is() -> None:
     assert merge(login(), [identity]) == identity
 
 
-def test_the_first_that_knows_groups_decides_them() -> None:
-    merged = merge(login(), [Identity("alice"), Identity("alice", "g1", ("g1",)), Identity("alice", "g2", ("g2",))])
-    assert (merged.group, merged.groups) == ("g1", ("g1",))
+def test_who_knows_groups_decides_them() -> None:
+    merged = merge(login(), [Identity("alice"), Identity("alice", "g1", ("g1", "g2"))])
+    assert (merged.group, merged.groups) == ("g1", ("g1", "g2"))
+
+
+def test_of_several_that_know_groups_what_all_know_counts() -> None:
+    card, file = Identity("alice", "", ("choir", "staff", "guests")), Identity("alice", "guests", ("guests", "staff"))
+    merged = merge(login(), [card, file])
+    assert (merged.group, merged.groups) == ("guests", ("staff", "guests"))
+
+
+def test_a_group_that_one_of_them_does_not_know_denies() -> None:
+    with pytest.raises(Denied):
+        merge(login(group="choir"), [Identity("alice", "", ("choir", "staff")), Identity("alice", "", ("staff",))])
+
+
+def test_back_ends_whose_groups_have_nothing_in_common_deny() -> None:
+    with pytest.raises(Denied):
+        merge(login(), [Identity("alice", "g1", ("g1",)), Identity("alice", "g2", ("g2",))])
 
 
 def test_attributes_add_up() -> None:

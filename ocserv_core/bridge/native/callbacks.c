@@ -159,3 +159,31 @@ void oc_callbacks_set(gnutls_session_t session, void *handle, int resumption)
 	gnutls_db_set_retrieve_function(session, fetch);
 	gnutls_db_set_remove_function(session, forget);
 }
+
+int oc_verify_client(gnutls_session_t session, unsigned int *status)
+{
+	/* Without a purpose GnuTLS takes a server's certificate for a client's. */
+	gnutls_typed_vdata_st purpose = {
+		.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT,
+	};
+	return gnutls_certificate_verify_peers(session, &purpose, 1, status);
+}
+
+int oc_crl_next_update(const gnutls_datum_t *data, int format, int64_t *earliest)
+{
+	gnutls_x509_crl_t *lists = NULL;
+	unsigned int count = 0;
+	int code = gnutls_x509_crl_list_import2(&lists, &count, data, format, 0);
+	if (code < 0)
+		return code;
+	*earliest = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		time_t next = gnutls_x509_crl_get_next_update(lists[i]);
+		if (next != (time_t)-1 && (*earliest == 0 || next < *earliest))
+			*earliest = next;
+		gnutls_x509_crl_deinit(lists[i]);
+	}
+	gnutls_free(lists);
+	return 0;
+}

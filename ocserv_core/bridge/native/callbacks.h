@@ -31,5 +31,9 @@ void oc_free(void *data);
 int oc_key_import(gnutls_privkey_t to, struct oc_key *key);
 void oc_callbacks_set(gnutls_session_t session, void *handle, int resumption);
 void oc_verify_set(gnutls_certificate_credentials_t credentials);
+/* The peer's chain, as that of a TLS client: `status` is 0 where it is valid. A GnuTLS error where it sent none. */
+int oc_verify_client(gnutls_session_t session, unsigned int *status);
+/* When the first of these revocation lists ends (seconds since 1970), 0 where none says. A GnuTLS error. */
+int oc_crl_next_update(const gnutls_datum_t *data, int format, int64_t *earliest);
 
 #endif

@@ -71,6 +71,7 @@ typedef struct { gnutls_pubkey_t pubkey; gnutls_datum_t cert; ...; } gnutls_pcer
 #define GNUTLS_E_PUSH_ERROR ...
 #define GNUTLS_E_REHANDSHAKE ...
 #define GNUTLS_E_CERTIFICATE_ERROR ...
+#define GNUTLS_E_CERTIFICATE_REQUIRED ...
 #define GNUTLS_E_NO_CERTIFICATE_FOUND ...
 #define GNUTLS_E_UNRECOGNIZED_NAME ...
 #define GNUTLS_E_PK_SIGN_FAILED ...
@@ -123,7 +124,6 @@ int gnutls_prf_rfc5705(gnutls_session_t session, size_t label_size, const char *
 
 const gnutls_datum_t *gnutls_certificate_get_ours(gnutls_session_t session);
 const gnutls_datum_t *gnutls_certificate_get_peers(gnutls_session_t session, unsigned int *count);
-int gnutls_certificate_verify_peers2(gnutls_session_t session, unsigned int *status);
 int gnutls_certificate_verification_status_print(unsigned int status, int type, gnutls_datum_t *out,
                                                  unsigned int flags);
 
@@ -172,6 +172,8 @@ extern "Python+C" int oc_py_verify(void *session);
 extern "Python+C" int oc_py_store(void *session, const uint8_t *id, size_t id_size, const uint8_t *data, size_t n);
 extern "Python+C" int oc_py_fetch(void *session, const uint8_t *id, size_t id_size, gnutls_datum_t *data);
 extern "Python+C" int oc_py_delete(void *session, const uint8_t *id, size_t id_size);
+int oc_verify_client(gnutls_session_t session, unsigned int *status);
+int oc_crl_next_update(const gnutls_datum_t *data, int format, int64_t *earliest);
 int oc_datum_set(gnutls_datum_t *datum, const uint8_t *data, size_t n);
 void oc_free(void *data);
 int oc_key_import(gnutls_privkey_t to, struct oc_key *key);
