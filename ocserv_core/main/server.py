@@ -24,6 +24,8 @@ from ..model import DisconnectReason, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
+from ..system.adopted import adopted
+from ..system.children import AWAITED, reap_others
 from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
 from ..system.datagrams import open_udp_listeners
 from ..system.isolate import resolve_user
@@ -248,11 +250,18 @@ class Server:
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: lambda: self._tasks.start(self._reload_on_signal()),
+            signal.SIGCHLD: self._reap_adopted,
             signal.SIGUSR1: self._status.log,
             signal.SIGUSR2: lambda: self._tasks.start(self._maintain()),
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+
+    def _reap_adopted(self) -> None:
+        """What a script has left in the background is main's when the script has ended, and nobody waits for it."""
+        workers = {record.pid for record in self._workers.records.values()}
+        known = AWAITED | workers | {*self._nurseries.pids, self._secmod.pid}
+        reap_others([pid for pid in adopted(()) if pid not in known])
 
     def stop(self) -> None:
         """Begin the end; a second time changes nothing."""

@@ -6,6 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Collection
+
+AWAITED: set[int] = set()
+"""The children of this process that somebody waits for now."""
 
 
 async def wait_exit(pid: int) -> int:
@@ -13,6 +17,21 @@ async def wait_exit(pid: int) -> int:
 
     A pid that is no child of ours (any more) counts as ended with status 0.
     """
+    AWAITED.add(pid)
+    try:
+        return await _wait_exit(pid)
+    finally:
+        AWAITED.discard(pid)
+
+
+def reap_others(others: Collection[int]) -> None:
+    """Reap those of these children of ours that have ended: what a child had started and left behind."""
+    for pid in others:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+async def _wait_exit(pid: int) -> int:
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

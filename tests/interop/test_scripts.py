@@ -222,3 +222,15 @@ def test_a_worker_that_ends_with_its_script_leaves_nothing_behind(lab: Lab) -> N
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert server.show("users") == []
+
+
+def test_what_a_script_leaves_in_the_background_is_no_zombie(lab: Lab) -> None:
+    server = started(lab, "sleep 0.3 &")
+    lab.connect()
+    lab.connect("bob").disconnect()
+    said(server, "disconnect")
+    deadline = time.monotonic() + 20
+    main = server.pid_of("ocserv-main")
+    while "sleep" in lab.namespace.run("ps", "-o", "comm=", "--ppid", str(main)).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
