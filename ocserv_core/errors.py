@@ -72,6 +72,10 @@ class ClientError(OcservError):
     reason = DisconnectReason.ERROR
 
 
+class ClientGone(ClientError):
+    """The client has closed its connection while it was served."""
+
+
 class HttpViolation(ClientError):
     """A request that is refused before its meaning is looked at; `status` is answered, then the end."""
 

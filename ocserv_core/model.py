@@ -96,12 +96,14 @@ class Identity(msgspec.Struct, frozen=True):
 
     `attributes` is plain data that a back end must know later (Class, Framed-IP-Address …); it is kept with the
     session and handed to every later hook, so that no plugin needs a memory of its own. Octets are hexadecimal text.
+    `token`: base64 of what the client's security mechanism (GSSAPI) is to be told with the success; it is not kept.
     """
 
     username: str
     group: str = ""
     groups: tuple[str, ...] = ()
     attributes: dict[str, str | int | list[str]] = {}
+    token: str = ""
 
 
 class AddressPair(msgspec.Struct, frozen=True, array_like=True):

@@ -247,7 +247,6 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         Option(
             values.KDC_PROXY,
             "Forward Kerberos messages that clients post to PATH to the key server of REALM.",
-            supported=False,
             repeat=Repeat.APPEND,
             inherited=False,
         ),

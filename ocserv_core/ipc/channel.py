@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from ..errors import PeerLost
+from ..errors import ClientGone, PeerLost
 from .messages import Message
 from .wire import In, Received, Wire
 
@@ -23,6 +23,7 @@ class Channel(Generic[In]):
         sock.setblocking(False)
         self._sock = sock
         self._wire = Wire[In](incoming, accept_large=trusted)
+        self._client = -1
         self._set_aside: deque[Received[In]] = deque()
 
     def fileno(self) -> int:
@@ -58,11 +59,21 @@ class Channel(Generic[In]):
         except TimeoutError:
             return None
 
-    def ask(self, message: Message, answers: tuple[type[Answer], ...], timeout: float) -> tuple[Answer, list[int]]:
+    def ask(
+        self, message: Message, answers: tuple[type[Answer], ...], timeout: float, client: int = -1
+    ) -> tuple[Answer, list[int]]:
         """Send, and wait for the first message of the types `answers`. Others that come before are set aside
-        for `receive`. Errors as `send` and `receive`."""
+        for `receive`. client: a descriptor of TCP, whose peer's end ends the wait. Errors as `send` and `receive`;
+        ClientGone."""
         deadline = time.monotonic() + timeout
-        self.send(message, timeout=timeout)
+        self._client = client
+        try:
+            return self._ask(message, answers, deadline)
+        finally:
+            self._client = -1
+
+    def _ask(self, message: Message, answers: tuple[type[Answer], ...], deadline: float) -> tuple[Answer, list[int]]:
+        self.send(message, timeout=max(0.0, deadline - time.monotonic()))
         while True:
             received = self._receive(deadline)
             if isinstance(received.message, answers):
@@ -89,6 +100,11 @@ class Channel(Generic[In]):
     def _wait(self, event: int, deadline: float | None) -> None:
         poll = select.poll()
         poll.register(self._sock, event)
+        if self._client >= 0:
+            poll.register(self._client, select.POLLRDHUP)
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        if not poll.poll(left):
+        ready = poll.poll(left)
+        if not ready:
             raise TimeoutError("no answer in time")
+        if all(fd == self._client for fd, _ in ready):
+            raise ClientGone("the client is gone")

@@ -16,6 +16,7 @@ import msgspec
 
 from ..config.session import SessionConfig
 from ..config.user import UserOptions
+from ..config.values import BackendSpec
 from ..model import (
     CertificateFacts,
     ClientInfo,
@@ -76,10 +77,12 @@ class AuthInit(Message, frozen=True):
 
 
 class AuthCont(Message, frozen=True):
-    """[SEC_AUTH_CONT] The answer to an AuthPrompt's question. Answer: an AuthReply."""
+    """[SEC_AUTH_CONT] The answer to an AuthPrompt's question: the user's text, or the octets of a token that the
+    client's security mechanism (GSSAPI) has made. Answer: an AuthReply."""
 
     handle: str
     answer: str
+    token: bytes = b""
 
 
 class LogOut(Message, frozen=True):
@@ -92,6 +95,16 @@ class ProfileRequest(Message, frozen=True):
     """May who has this cookie see the user profile? Answer: ProfileReply."""
 
     cookie: Cookie
+
+
+class KdcRequest(Message, frozen=True):
+    """A Kerberos message for the key server of a realm ("" for the first one) behind a path of `kkdcp`, with the
+    4-byte length before it that Kerberos has over TCP. Answer: KdcReply."""
+
+    vhost: str
+    path: str
+    realm: str
+    message: bytes
 
 
 class CliStats(Message, frozen=True):
@@ -120,27 +133,32 @@ class DecryptReply(Message, frozen=True):
 class AuthPrompt(Message, frozen=True):
     """[SEC_AUTH_REP] The back end asks. `handle` is the conversation's public name (webvpncontext). `text` is the
     message above the field ("Login failed.\\nPlease enter your password."), `counter` tells how many different
-    questions came before this one (0 = the first password field)."""
+    questions came before this one (0 = the first password field). `token`: what the client's mechanism is to be told,
+    as base64, where the answer is to be a token."""
 
     handle: str
     text: str
     counter: int = 0
     secret: bool = True
+    token: str = ""
 
 
 class AuthGranted(Message, frozen=True):
-    """[SEC_AUTH_REP] Logged in: the session and its cookie."""
+    """[SEC_AUTH_REP] Logged in: the session and its cookie. `token` as in AuthPrompt."""
 
     sid: SessionId
     cookie: Cookie
     username: str
     group: str
+    token: str = ""
 
 
 class AuthDenied(Message, frozen=True):
-    """[SEC_AUTH_REP] Not logged in, for good; `text` may be shown to the client. The conversation is over."""
+    """[SEC_AUTH_REP] Not logged in, for good; `text` may be shown to the client. The conversation is over.
+    `token` as in AuthPrompt."""
 
     text: str
+    token: str = ""
 
 
 class AuthLost(Message, frozen=True):
@@ -151,6 +169,13 @@ class ProfileReply(Message, frozen=True):
     """Whether the cookie is one of a session that lives, of this worker's vhost."""
 
     granted: bool
+
+
+class KdcReply(Message, frozen=True):
+    """What the key server answered, again with its length before it; or `failure`, why there is no answer."""
+
+    message: bytes
+    failure: str = ""
 
 
 AuthReply = AuthPrompt | AuthGranted | AuthDenied
@@ -231,11 +256,11 @@ class ResumeDelete(Message, frozen=True):
     session_id: bytes
 
 
-# ---- worker, nursery → main ------------------------------------------------------------------------------------
+# ---- worker, nursery → main; host, child → secmod --------------------------------------------------------------
 
 
 class LogLine(Message, frozen=True):
-    """A line for main's log, which the sender cannot write itself. `level` is one of log.LEVELS. main knows who
+    """A line for the log, which the sender cannot write itself. `level` is one of log.LEVELS. The receiver knows who
     speaks, cleans the text, and bounds the rate."""
 
     level: int
@@ -572,8 +597,112 @@ class Exited(Message, frozen=True):
     status: int
 
 
-FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | CliStats
-FromSecmodToWorker = SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply
+# ---- secmod ↔ host --------------------------------------------------------------------------------------------
+
+
+class HostLoad(Message, frozen=True):
+    """secmod → host: load this back end of an entry-point group, and log from `level` (of logging) on. The first
+    message, once."""
+
+    group: str
+    spec: BackendSpec
+    vhost: str
+    level: int
+
+
+class ChildStart(Message, frozen=True):
+    """secmod → host: fork a child for one call. fds: the child's end of its channel to secmod."""
+
+    number: int
+
+
+class HostReady(Message, frozen=True):
+    """host → secmod: the back end is loaded."""
+
+
+class HostRefused(Message, frozen=True):
+    """host → secmod: the back end cannot be loaded; the host exits."""
+
+    text: str
+
+
+class ChildStarted(Message, frozen=True):
+    """host → secmod: the child runs. fds: its pidfd."""
+
+    number: int
+
+
+class ChildFailed(Message, frozen=True):
+    """host → secmod: no child could be forked."""
+
+    number: int
+    error: str
+
+
+class ChildEnded(Message, frozen=True):
+    """host → secmod: a child ended, and with it whatever it had started. `status` is an exit status (≥ 0) or minus the
+    signal that ended it."""
+
+    number: int
+    status: int
+
+
+# ---- secmod ↔ child -------------------------------------------------------------------------------------------
+
+
+class Call(Message, frozen=True):
+    """secmod → child: call this hook. `arguments` are those of plugin/calls.py. `asks`: it may ask its user."""
+
+    hook: str
+    arguments: bytes
+    asks: bool
+
+
+class Answer(Message, frozen=True):
+    """secmod → child: the user's answer to its Question."""
+
+    text: str
+
+
+class Question(Message, frozen=True):
+    """child → secmod: the back end asks, and waits for the Answer. A Prompt's fields."""
+
+    text: str
+    secret: bool = True
+    again: bool = False
+    token: str = ""
+
+
+class Returned(Message, frozen=True):
+    """child → secmod: what the hook returned, as plugin/calls.py encodes it. The last message, as those below."""
+
+    value: bytes
+
+
+class CallDenied(Message, frozen=True):
+    """child → secmod: the hook raised Denied."""
+
+    text: str
+    token: str = ""
+
+
+class CallUnavailable(Message, frozen=True):
+    """child → secmod: the hook raised Unavailable, or what counts as that."""
+
+    text: str
+
+
+class CallFault(Message, frozen=True):
+    """child → secmod: the hook raised anything else: the name of its type, and its traceback."""
+
+    kind: str
+    traceback: str
+
+
+FromWorkerToSecmod = Sign | Decrypt | AuthInit | AuthCont | LogOut | ProfileRequest | KdcRequest | CliStats
+FromSecmodToWorker = (
+    SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply | KdcReply
+)
 FromWorkerToMain = (
     AuthCookieRequest
     | SessionInfo
@@ -618,3 +747,7 @@ FromSecmodToMain = (
 )
 FromMainToNursery = Spawn
 FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited | LogLine
+FromSecmodToHost = HostLoad | ChildStart
+FromHostToSecmod = HostReady | HostRefused | ChildStarted | ChildFailed | ChildEnded | LogLine
+FromSecmodToChild = Call | Answer
+FromChildToSecmod = Question | Returned | CallDenied | CallUnavailable | CallFault | LogLine

@@ -14,10 +14,9 @@ questions.py      … and what it is asked
 keeper.py         … and its successor when it dies
 nursery.py        the nurseries: started, replaced, asked to fork
 kinship.py        … and whether a process that one names is its worker
-voices.py         what nurseries and workers say, in main's log
+voices.py         what workers say, in main's log
 tasks.py          tasks that nobody awaits
 kinship.py        whether a process that a nursery names is its own
-children.py       the end of a process, awaited by whoever started it
 configuration.py  a configuration, read and prepared by all before anything changes
 revocation.py     revocation lists that have changed on disk, or are too old
 control.py        occtl's requests, answered

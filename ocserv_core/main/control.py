@@ -152,9 +152,7 @@ class ControlServer:
     async def answer_disconnect_user(self, request: DisconnectUser) -> Control:
         """End all connections of a user; `terminate` revokes the sessions without one, too."""
         found = [
-            record
-            for record in self._workers.records.values()
-            if record.tunnel and record.tunnel.username == request.username
+            record for record in self._workers.records.values() if record.sid and record.username == request.username
         ]
         ended = await self._end(found, terminate=request.terminate)
         if request.terminate:
@@ -186,8 +184,8 @@ class ControlServer:
     async def _end(self, found: list[WorkerRecord], *, terminate: bool) -> bool:
         if terminate:
             for record in found:
-                if record.tunnel:
-                    self._secmod.tell(Revoke(record.tunnel.sid))
+                if record.sid:
+                    self._secmod.tell(Revoke(record.sid))
         message = Terminate(DisconnectReason.SERVER, "Disconnected by the administrator")
         await asyncio.gather(*(self._workers.end(record, message) for record in found))
         return bool(found)

@@ -31,12 +31,12 @@ from ..ipc.messages import (
     SpawnFailed,
 )
 from ..ipc.permits import Gate, Permit
+from ..ipc.voices import Voice
+from ..system.children import end_child
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, plain, spawn_module
-from .children import end_child
 from .kinship import check_forked
 from .tasks import Tasks
-from .voices import Voice
 
 _log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from ..config.session import SessionConfig
+from ..config.user import UserOptions
 from ..ipc.messages import SessionInfo
 from ..model import ClientInfo, DisconnectReason, Endpoint, Lease, SessionId
 
@@ -37,8 +38,9 @@ class TunnelRecord(msgspec.Struct, frozen=True):
 
 
 class WorkerRecord(msgspec.Struct):
-    """One connection. `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, before
-    there is a tunnel; `reason` is why main ends or ended it."""
+    """One connection. `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, and
+    `username` its user, before there is a tunnel; `counted`: max-same-clients lets it in; `update`: what a back end has
+    changed before there was a tunnel; `reason` is why main ends or ended it."""
 
     number: int
     generation: int
@@ -50,6 +52,9 @@ class WorkerRecord(msgspec.Struct):
     vhost: str = ""
     client: ClientInfo = ClientInfo()
     sid: SessionId | None = None
+    username: str = ""
+    counted: bool = False
+    update: UserOptions | None = None
     tunnel: TunnelRecord | None = None
     info: SessionInfo | None = None
     reason: DisconnectReason = DisconnectReason.UNSPECIFIED

@@ -29,7 +29,7 @@ from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
 from .searcher import Searcher
 from .sessions import Sessions
-from .voices import Voice
+from .voices import WorkerVoice
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Requests:
 
     def new_gate(self) -> Gate[Answer]:
         """The permits of a new worker. What it may log is measured for each of them."""
-        lines: Permit[Any] = Permit(Voice("worker").answer_log_line)
+        lines: Permit[Any] = Permit(WorkerVoice("worker").answer_log_line)
         return Gate({**self._table, LogLine: lines}, ConnectionState.PRE_AUTH)
 
     def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:

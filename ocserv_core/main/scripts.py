@@ -4,8 +4,10 @@ host-update-script, which only hear. Their environment is that of the C server (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,14 +15,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from ..config.server import ServerOptions
 from ..errors import SystemFailure
 from ..model import Traffic
+from ..system.children import wait_exit
 from ..system.scripts import spawn_script
-from .children import end_child, kill, wait_exit
 from .records import TunnelRecord, WorkerRecord
 
 _log = logging.getLogger(__name__)
 
 ENDED_WITHIN = 5.0
 """Seconds that a connect-script may take to end when its client has gone and it was told so (SIGTERM)."""
+
+RUNS_AT_MOST = 60.0
+"""Seconds that a script which only hears may take."""
 
 _LISTS = ("OCSERV_ROUTES", "OCSERV_NO_ROUTES", "OCSERV_DNS")
 
@@ -41,7 +46,7 @@ class Scripts:
     def __init__(self, options: Callable[[], ServerOptions]) -> None:
         self._options = options
 
-    async def connect(self, worker: WorkerRecord, tunnel: TunnelRecord, gone: Awaitable[object]) -> bool:
+    async def connect(self, worker: WorkerRecord, tunnel: TunnelRecord, gone: Callable[[], Awaitable[object]]) -> bool:
         """Run connect-script: whether the tunnel may be. Where the client is `gone` before the script has ended, it is
         told, and disconnect-script takes back what it did all the same."""
         path = self._options().connect_script
@@ -52,13 +57,13 @@ class Scripts:
         except SystemFailure as failure:
             _log.error("connect-script: %s", failure)
             return False
-        status = await _exit_or(pid, gone)
+        status = await _exit_or(pid, gone())
         if status is not None:
             if status:
                 _log.info("%s ends with %d: '%s' gets no tunnel", path, status, tunnel.username)
             return status == 0
-        kill(pid, signal.SIGTERM)
-        if await end_child(pid, ENDED_WITHIN) == 0:
+        _kill_group(pid, signal.SIGTERM)
+        if await _end_group(pid, ENDED_WITHIN) == 0:
             await self.disconnect(worker, tunnel, Traffic())
         return False
 
@@ -82,9 +87,33 @@ async def _run_unheeded(name: str, path: str, variables: dict[str, str]) -> None
     if not path:
         return
     try:
-        await wait_exit(spawn_script(path, variables, VARIABLES))
+        pid = spawn_script(path, variables, VARIABLES)
     except SystemFailure as failure:
         _log.error("%s: %s", name, failure)
+        return
+    try:
+        async with asyncio.timeout(RUNS_AT_MOST):
+            await wait_exit(pid)
+    except TimeoutError:
+        _log.error("%s (%s) runs for more than %g s: it is killed", name, path, RUNS_AT_MOST)
+        _kill_group(pid, signal.SIGKILL)
+        await wait_exit(pid)
+
+
+def _kill_group(pid: int, number: signal.Signals) -> None:
+    """A script has a process group of its own: what it runs ends with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+async def _end_group(pid: int, seconds: float) -> int:
+    """Its exit status, when it has ended or was killed."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await wait_exit(pid)
+    except TimeoutError:
+        _kill_group(pid, signal.SIGKILL)
+        return await wait_exit(pid)
 
 
 async def _exit_or(pid: int, gone: Awaitable[object]) -> int | None:

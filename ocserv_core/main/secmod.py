@@ -42,9 +42,9 @@ from ..ipc.messages import (
 )
 from ..ipc.permits import close_all
 from ..model import PluginReport, SessionId
+from ..system.children import end_child
 from ..system.memfd import sealed_memfd
 from ..system.process import Child, spawn_module
-from .children import end_child
 from .questions import Questions
 
 _log = logging.getLogger(__name__)

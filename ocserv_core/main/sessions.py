@@ -128,7 +128,7 @@ class Sessions:
             self._refuse(worker, refusal)
             return
         # From now on secmod counts the session as in use: a restarted secmod must hear of it.
-        worker.sid = opened.sid
+        worker.sid, worker.username = opened.sid, opened.identity.username
         async with self._lock(opened.sid):
             refused = _Refused(503, "Server configuration error")
             try:
@@ -180,7 +180,7 @@ class Sessions:
         """From a granted session to a tunnel that is up."""
         self._check_alive(worker)
         await self._replace_others(worker, opened.sid)
-        self._check_same_clients(opened)
+        self._check_same_clients(worker, opened)
         lease = self._lease(request, opened)
         tun = open_tun(self._config().server.device)
         try:
@@ -191,8 +191,12 @@ class Sessions:
             tunnel = _tunnel(opened, lease, tun)
             if leaving := self._leaving.get(opened.sid):
                 await asyncio.wait([leaving], timeout=SCRIPT_ENDS_WITHIN)
-            if not await self._scripts.connect(worker, tunnel, self.workers.gone(worker)):
+            if not await self._scripts.connect(worker, tunnel, lambda: self.workers.gone(worker)):
                 raise _Refused(401, "Cookie is not acceptable")
+            if not self._is_alive(worker):
+                # It ended together with its script, which had agreed.
+                self._start_disconnect_script(worker, tunnel, Traffic())
+            self._check_alive(worker)
             self._hand_over(worker, tunnel, tun)
         finally:
             tun.close()
@@ -208,8 +212,10 @@ class Sessions:
 
     def _hand_over(self, worker: WorkerRecord, tunnel: TunnelRecord, tun: Tun) -> None:
         """From here on the device lives and dies with the worker, which holds its only descriptor."""
-        worker.tunnel = tunnel
+        if worker.update is not None:
+            tunnel = msgspec.structs.replace(tunnel, config=overlaid(tunnel.config, worker.update))
         self.workers.phase(worker, ConnectionState.TUNNEL)
+        worker.tunnel = tunnel
         if not tunnel.config.no_udp:
             self._associations.add(worker.number, tunnel.dtls_id, worker.remote.ip)
         reply = AuthCookieReply(
@@ -236,17 +242,22 @@ class Sessions:
         self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:
-        if worker.number not in self.workers.records or worker.state is ConnectionState.ENDED:
+        if not self._is_alive(worker):
             raise _Refused(503, "the client is gone")
 
-    def _check_same_clients(self, opened: _Opened) -> None:
-        """max-same-clients counts a user over all vhosts; the session that is being replaced does not count."""
+    def _is_alive(self, worker: WorkerRecord) -> bool:
+        return worker.number in self.workers.records and worker.state is not ConnectionState.ENDED
+
+    def _check_same_clients(self, worker: WorkerRecord, opened: _Opened) -> None:
+        """max-same-clients counts a user over all vhosts, with those that are being opened; the session that is being
+        replaced does not count."""
         limit = opened.config.max_same_clients
         others = {
-            record.tunnel.sid
+            record.sid
             for record in self.workers.records.values()
-            if record.tunnel and record.tunnel.username == opened.identity.username
+            if (record.tunnel or record.counted) and record.username == opened.identity.username
         } - {opened.sid}
+        worker.counted = True
         if limit and len(others) >= limit:
             raise _Refused(401, f"'{opened.identity.username}' is connected {len(others)} times, the most allowed")
 
@@ -257,6 +268,8 @@ class Sessions:
                 _log.info("session %s: %s replaces %s", short(sid), worker.remote, other.remote)
                 await self.workers.end(other, Terminate(DisconnectReason.SERVER, reconnect=True))
                 await self._finish(other.number)
+        for number in [number for number, (_, tunnel, _) in self._closing.items() if tunnel.sid == sid]:
+            await self._finish(number)
 
     def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
         config = opened.config
@@ -284,7 +297,7 @@ class Sessions:
 
     async def _undo(self, worker: WorkerRecord, opened: _Opened) -> None:
         """The session was opened at secmod; it was not used, so its cookie lives on."""
-        worker.sid = None
+        worker.sid, worker.username, worker.counted = None, "", False
         if not self.workers.of_session(opened.sid):
             self._release(opened.sid, cookie_lives=True)
         await self._secmod.close_session(
@@ -325,7 +338,10 @@ class Sessions:
             final.traffic.tx_bytes,
         )
         self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
-        script = self.tasks.start(self._scripts.disconnect(worker, tunnel, final.traffic))
+        self._start_disconnect_script(worker, tunnel, final.traffic)
+
+    def _start_disconnect_script(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
+        script = self.tasks.start(self._scripts.disconnect(worker, tunnel, traffic))
         self._leaving[tunnel.sid] = script
         script.add_done_callback(lambda ended: self._forget_leaving(tunnel.sid, ended))
 
@@ -366,7 +382,9 @@ class Sessions:
     def update(self, message: UpdateSession) -> None:
         """Other options hold for a session that is up."""
         for worker in self.workers.of_session(message.sid):
-            if worker.tunnel is not None and worker.state is not ConnectionState.ENDED:
+            if worker.tunnel is None:
+                worker.update = message.overlay
+            elif worker.state is not ConnectionState.ENDED:
                 config = overlaid(worker.tunnel.config, message.overlay)
                 worker.tunnel = msgspec.structs.replace(worker.tunnel, config=config)
                 left = worker.tunnel.started + config.session_timeout - time.time()

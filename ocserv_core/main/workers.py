@@ -18,9 +18,9 @@ from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
 from ..ipc.permits import Gate
 from ..model import CLIENT_CUT_OFF, DisconnectReason, SessionId, Traffic
+from ..system.children import wait_exit
 from ..system.memfd import map_page, read_traffic, shared_page
 from ..system.sockets import Accepted
-from .children import wait_exit
 from .nursery import Nurseries
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod
@@ -158,8 +158,8 @@ class Workers:
         self._handles[record.number].gate.phase = state
 
     def of_session(self, sid: SessionId) -> list[WorkerRecord]:
-        """The workers that carry a session: one, or two while a reconnect replaces the first."""
-        return [record for record in self.records.values() if record.tunnel and record.tunnel.sid == sid]
+        """The workers that carry a session, or are being opened for it: one, or more while one replaces another."""
+        return [record for record in self.records.values() if record.sid == sid]
 
     def of_generation(self, generation: int) -> int:
         """How many workers a nursery's configuration still has."""

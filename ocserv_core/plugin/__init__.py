@@ -3,6 +3,7 @@
     hookspecs.py   what may be hooked: each spec says process, thread, when, and what is guaranteed
     backends.py    the words of a back end: Prompt, Login, Denied …
     worker.py      the workers' half: its specs and words, without pluggy
+    calls.py       a hook's arguments and result as bytes, where it runs in a process of its own
     manual.py      the specs as a page of the documentation
     api.py         the version of the interface
     manager.py     the strict loader: only what the configuration names, and an error for anything odd

@@ -22,11 +22,15 @@ from ..model import CertificateFacts, ClientInfo, Endpoint, Lease, SessionId
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """One question to the user. `text` stands above the field; line breaks are kept. `again`: the same question
-    as before (a wrong answer), so that clients show the same field and ban points are counted."""
+    as before (a wrong answer), so that clients show the same field and ban points are counted.
+
+    A back end of GSSAPI asks the client's mechanism and not the user: `token` is what that is told, as base64 ("" at
+    first), and the answer is its token, as base64 of at most 47 KiB."""
 
     text: str
     secret: bool = True
     again: bool = False
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Login:
     """time.monotonic() at its begin."""
     local_ip: str = ""
     """The server's address that the client reached."""
+    end_point: bytes = b""
+    """tls-server-end-point (RFC 5929) of the connection: the hash of the server's certificate, from secmod's own
+    configuration; empty where there is none."""
 
 
 Ask = Callable[[Prompt], Awaitable[str]]
@@ -54,7 +61,12 @@ BlockingAsk = Callable[[Prompt], str]
 
 
 class Denied(Exception):
-    """The back end refuses the login for good. The text may be shown to the user."""
+    """The back end refuses the login for good. The text may be shown to the user. `token`: base64 of what the client's
+    security mechanism (GSSAPI) is to be told."""
+
+    def __init__(self, text: str = "", token: str = "") -> None:
+        self.token = token
+        super().__init__(text)
 
 
 class Unavailable(Exception):

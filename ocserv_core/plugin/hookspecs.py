@@ -25,12 +25,13 @@ class AuthSpecs:
         """One login, from its first round to its end.
 
         Process: secmod. Thread: an `async def` runs on the event loop and must not block; what hashes, reads files
-        or waits is a plain `def`, which runs in a thread of its own, where `ask` blocks. When: a client has sent a
-        user name, and the composition of `auth` lines chose this back end; no other back end is called for it at the
-        same time. Returns the identity, or raises Denied, or Unavailable where nobody knows. Guaranteed: it is
-        cancelled when the client gives up, when a stretch of its work takes too long (Limits), or when the deadline
-        (auth-timeout) has passed; a plain `def` hears of that at its next question (Abandoned). Any other exception
-        fails this login, is logged with the back end's name, and hurts nothing else.
+        or waits is a plain `def`, which runs in a thread of its own, where `ask` blocks, or in a child process
+        (ocserv_preload). When: a client has sent a user name, and the composition of `auth` lines chose this back end;
+        no other back end is called for it at the same time. Returns the identity, or raises Denied, or Unavailable
+        where nobody knows. Guaranteed: it is cancelled when the client gives up, when a stretch of its work takes too
+        long (Limits), or when the deadline (auth-timeout) has passed; a plain `def` hears of that at its next question
+        (Abandoned), a child is killed. Any other exception fails this login, is logged with the back end's name, and
+        hurts nothing else.
         """
 
     @hookspec(firstresult=True)
@@ -55,6 +56,22 @@ class ConfigSpecs:
         Several back ends are asked in the configuration's order, and an option of a later one replaces that of an
         earlier. Names and values are read as in the file of a user; what is wrong refuses the tunnel, with a line in
         the log. Raises Denied where the user may not have a tunnel, Unavailable where nobody knows: both refuse it.
+        """
+
+
+class ChildSpecs:
+    """Back ends of every group whose class says `ocserv_process = "child"`: all hooks but ocserv_groups and
+    ocserv_serve then run in a child of a host (ocserv_core/host), as plain `def`s. A child is a call from its begin to
+    its end, without keys, single-threaded; it may block, crash, and change its process. Its `ask` raises nothing: where
+    the login ends, the child is killed, with whatever it has started."""
+
+    @hookspec(firstresult=True)
+    def ocserv_preload(self) -> None:
+        """Load and make what every child needs: what is there before the fork is shared, what each child makes costs
+        memory for each.
+
+        Process: the host. When: once, before its first child; no key and no user is there. An exception is logged, and
+        the children do without. Optional.
         """
 
 
@@ -142,5 +159,5 @@ class MainSpecs:
         """
 
 
-SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ServeSpecs, MainSpecs)
+SPECS = (AuthSpecs, ConfigSpecs, AcctSpecs, ChildSpecs, ServeSpecs, MainSpecs)
 """All that pluggy calls, in the order of the reference."""

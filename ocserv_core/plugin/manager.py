@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from ..config.values import BackendSpec
 from ..errors import ConfigError
 from .api import check_api
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
-from .hookspecs import PROJECT, SPECS
+from .hookspecs import PROJECT, SPECS, ServeSpecs
 
 DISTRIBUTIONS = {
     ("ocserv.auth", "pam"): "ocserv-auth-pam",
@@ -31,6 +32,11 @@ DISTRIBUTIONS = {
     ("ocserv.acct", "pam"): "ocserv-auth-pam",
 }
 """Our own distributions: for these alone an error names the command that installs them."""
+
+
+SECMOD = "secmod"
+CHILD = "child"
+"""The values of a class's `ocserv_process`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,17 @@ class Plugin:
     spec: BackendSpec
     implementation: object
     origin: Origin = Origin()
+    vhost: str = ""
 
     @property
     def limits(self) -> Limits:
         """Its own, or the usual ones."""
         return getattr(self.implementation, "ocserv_limits", None) or Limits()
+
+    @property
+    def process(self) -> str:
+        """Where its hooks run: SECMOD or CHILD."""
+        return getattr(self.implementation, "ocserv_process", None) or SECMOD
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -175,11 +187,23 @@ def enter(
         raise ConfigError(f"{spec.name}: ocserv_limits must be Limits(…), not {limits!r}", spec.file, spec.line)
     if limits is not None and (fault := limits.fault()):
         raise ConfigError(f"{spec.name}: ocserv_limits: {fault}", spec.file, spec.line)
+    _check_process(spec, implementation)
     try:
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
-    return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory))
+    return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory), context.vhost)
+
+
+def _check_process(spec: BackendSpec, implementation: object) -> None:
+    process = getattr(implementation, "ocserv_process", SECMOD)
+    if process not in (SECMOD, CHILD):
+        said = f"{spec.name}: ocserv_process must be '{SECMOD}' or '{CHILD}', not {process!r}"
+        raise ConfigError(said, spec.file, spec.line)
+    hooks = {name for name in dir(implementation) if name.startswith(f"{PROJECT}_")} - set(vars(ServeSpecs))
+    coroutines = [name for name in sorted(hooks) if inspect.iscoroutinefunction(getattr(implementation, name))]
+    if process == CHILD and coroutines:
+        raise ConfigError(f"{spec.name}: {coroutines[0]} is an async def, which runs in no child", spec.file, spec.line)
 
 
 def look_again() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..config.values import Group
 from .cookie import build_context, build_context_cleared, build_success_cookies
@@ -23,7 +24,9 @@ from .forms import (
     build_success,
 )
 from .http1 import Response
+from .kkdcp import build_kdc_reply
 from .login_words import ConnectionFacts, LoginSettings, Prompt
+from .negotiate import SCHEME
 from .pages import Page, build_refusal
 
 ASK_USERNAME = "Please enter your username."
@@ -42,9 +45,13 @@ class Answers:
         self._facts = facts
         self._included = tuple(_header(line) for line in settings.included_headers)
 
-    def login_form(self, groups: Sequence[Group], chosen: str, *, error: str = "", v3: bool = False) -> Response:
-        """User name and password in one form, as clients of today answer it; no conversation yet."""
-        return self._form(ASK_USERNAME, (USERNAME, PASSWORD), groups, chosen, error=error, v3=v3)
+    def login_form(
+        self, groups: Sequence[Group], chosen: str, *, error: str = "", v3: bool = False, token: str = ""
+    ) -> Response:
+        """User name and password in one form, as clients of today answer it; no conversation yet. `token` is what
+        the client's security mechanism is to be told, which has failed."""
+        form = self._form(ASK_USERNAME, (USERNAME, PASSWORD), groups, chosen, error=error, v3=v3)
+        return replace(form, headers=(*form.headers, _challenge(token))) if token else form
 
     def group_form(self, groups: Sequence[Group], *, v3: bool = False) -> Response:
         """Only the group is missing: the certificate says the rest."""
@@ -74,13 +81,21 @@ class Answers:
         document = build_form(Form(prompt.text, (field,), handle=prompt.handle), v3=v3)
         return self._document(document, build_context(prompt.handle, self._settings.cookie_timeout))
 
-    def success(self, cookie: str, handle: str, *, v3: bool = False, keep_alive: bool = True) -> Response:
-        """Logged in."""
+    def negotiate(self, token: str, *, fallback: bool) -> Response:
+        """The client's security mechanism is asked, and told `token`. fallback: there are other ways in."""
+        others = (("X-HTTP-Auth-Support", "fallback"),) if fallback else ()
+        return Response(401, "Unauthorized", (_challenge(token), *others, *self._included))
+
+    def success(
+        self, cookie: str, handle: str, *, v3: bool = False, keep_alive: bool = True, token: str = ""
+    ) -> Response:
+        """Logged in. `token` is what the client's security mechanism is to be told."""
         profile, sha1 = self._profile(), self._facts.server_certificate_sha1
         document = build_success(Success(cookie, self._settings.banner, sha1, profile), v3=v3)
         connection = (("Connection", "Keep-Alive"),) if keep_alive else ()
         cookies = build_success_cookies(cookie, handle, sha1, profile)
-        return self._ok((*connection, _XML, _TRANSCEND, *cookies), document)
+        mutual = (_challenge(token),) if token else ()
+        return self._ok((*connection, _XML, _TRANSCEND, *mutual, *cookies), document)
 
     def logged_out(self) -> Response:
         """The answer to a logout."""
@@ -100,6 +115,14 @@ class Answers:
         """The login failed for good."""
         return build_refusal(401, "Authentication failed", text)
 
+    def denied_by_mechanism(self, token: str) -> Response:
+        """The same, where there is no other way in: with what the client's security mechanism is to be told."""
+        return Response(401, "Authentication failed", (_challenge(token),), close=True)
+
+    def kdc_reply(self, message: bytes) -> Response:
+        """What a key server has answered."""
+        return Response(200, "OK", (("Content-Type", "application/kerberos"),), build_kdc_reply(message))
+
     def _profile(self) -> tuple[str, str] | None:
         if self._settings.profile is None:
             return None
@@ -111,6 +134,10 @@ class Answers:
 
     def _ok(self, headers: tuple[tuple[str, str], ...], body: bytes) -> Response:
         return Response(200, "OK", (*headers, *self._included), body)
+
+
+def _challenge(token: str) -> tuple[str, str]:
+    return "WWW-Authenticate", f"{SCHEME} {token}".rstrip()
 
 
 def _header(line: str) -> tuple[str, str]:

@@ -102,7 +102,9 @@ class Response:
 class RequestReader:
     """Cuts a connection's bytes into requests. Raises HttpViolation, after which it is used no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_head: int = MAX_HEAD) -> None:
+        """max_head: bytes of a request's line and headers."""
+        self._max_head = max_head
         self._buffer = bytearray()
         self._checked = 0
         self._requests = 0
@@ -143,7 +145,7 @@ class RequestReader:
         head = bytes(self._buffer[: end + len(_END_OF_HEAD)])
         del self._buffer[: len(head)]
         self._body_length = _body_length(head)
-        self._head = _parse_head(head)
+        self._head = _parse_head(head, self._max_head)
         return True
 
     def _check_head(self, end: int) -> None:
@@ -153,7 +155,7 @@ class RequestReader:
         line = self._buffer.find(b"\r\n", 0, end)
         if (line if line >= 0 else end) > _MAX_REQUEST_LINE:
             raise HttpViolation(414, "a request line is too long")
-        if end > MAX_HEAD:
+        if end > self._max_head:
             raise HttpViolation(431, "a request's head is too long")
         self._checked = end
 
@@ -174,8 +176,8 @@ class RequestReader:
         )
 
 
-def _parse_head(head: bytes) -> h11.Request:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD + 1)
+def _parse_head(head: bytes, max_head: int) -> h11.Request:
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=max_head + 1)
     connection.receive_data(head)
     try:
         event = connection.next_event()

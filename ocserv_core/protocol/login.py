@@ -20,24 +20,35 @@ from .clients import ClientClass, classify, parse_client
 from .connect import TUNNEL_TARGETS, parse_connect
 from .cookie import Cookies, parse_cookies
 from .groups import GroupList, is_group_name
-from .http1 import Request, Response, build_response
-from .login_input import choose_method, method_name, understand
+from .http1 import MAX_HEAD, Request, Response, build_response
+from .kkdcp import KdcMessage
+from .login_input import (
+    Method,
+    choose_method,
+    choose_negotiated,
+    method_name,
+    understand,
+    understand_negotiation,
+)
 from .login_table import TRANSITIONS, Input, State
 from .login_words import (
     AskCont,
     AskInit,
+    AskKdc,
     AskProfile,
     Close,
     Command,
     ConnectionFacts,
     Denied,
     Granted,
+    KdcReply,
     LoginSettings,
     LogOut,
     OpenTunnel,
     Prompt,
     Send,
 )
+from .negotiate import MAX_NEGOTIATE_HEAD
 from .pages import LOGOUT, NOT_FOUND, PAGES, Page, build_refusal, is_service
 
 Outcome = tuple[State, list[Command]]
@@ -54,7 +65,10 @@ class Login:
         self._settings = settings
         self._facts = facts
         self._answers = Answers(settings, facts)
-        self._method = choose_method(settings.methods, certificate=facts.certificate is not None)
+        has_certificate = facts.certificate is not None
+        self._method = choose_method(settings.methods, certificate=has_certificate)
+        self._negotiated = choose_negotiated(settings.methods, certificate=has_certificate)
+        self._negotiates = False
         self._client = ClientInfo()
         self._v3 = False
         self._closing = False
@@ -62,12 +76,17 @@ class Login:
         self._group = ""
         self._url_group = ""
         self._username = ""
-        self._pending: str | None = None
+        self._pending: str | bytes | None = None
         self._prompt: Prompt | None = None
         self._handle = ""
         self._lost_handle = ""
         self._cookie = Cookie("")
         self._rested = State.START
+
+    @property
+    def max_head(self) -> int:
+        """Bytes of a request's head that the client may send."""
+        return MAX_HEAD if self._negotiated is None else MAX_NEGOTIATE_HEAD
 
     # ---- inputs -------------------------------------------------------------------------------------------------
 
@@ -78,11 +97,18 @@ class Login:
         self._closing = request.wants_close
         self._cookies = parse_cookies(request.headers.get_all("Cookie"))
         try:
-            happened, argument = understand(request, self._settings.pages)
+            happened, argument = self._understand(request)
         except HttpViolation as violation:
             return self.on_violation(violation)
-        self._note_group_url(request)
+        if happened is not Input.KDC:
+            self._note_group_url(request)
         return self._step(happened, argument)
+
+    def _understand(self, request: Request) -> tuple[Input, Any]:
+        happened, argument = understand(request, self._settings.kdc_paths, self._settings.pages)
+        if self._negotiated is None:
+            return happened, argument
+        return understand_negotiation(request, happened, argument, only=self._method is None)
 
     def on_violation(self, violation: HttpViolation) -> list[Command]:
         """What the client sent is no request (RequestReader), or its body is nothing that can be read."""
@@ -103,6 +129,10 @@ class Login:
     def on_profile_reply(self, granted: bool) -> list[Command]:
         """secmod's ProfileReply."""
         return self._step(Input.PROFILE_REPLY, granted)
+
+    def on_kdc_reply(self, reply: KdcReply) -> list[Command]:
+        """secmod's KdcReply."""
+        return self._step(Input.KDC_REPLY, reply)
 
     def on_secmod_lost(self) -> list[Command]:
         """secmod was restarted and has forgotten every conversation: the login starts again at the form."""
@@ -175,12 +205,15 @@ class Login:
     # ---- the client's posts -------------------------------------------------------------------------------------
 
     def _on_init(self, body: AuthBody) -> Outcome:
-        if body.group is not None:
-            # A group that is no more (a client's stale choice) must not be an error here.
-            self._group = self._group_list().resolve(body.group) or self._url_group
+        self._note_group(body)
         if self._method is None:
             return State.START, self._send(self._answers.certificate_missing())
         return self._begin_by_certificate() if self._method == ("certificate",) else self._show_form()
+
+    def _note_group(self, body: AuthBody | None) -> None:
+        if body is not None and body.group is not None:
+            # A group that is no more (a client's stale choice) must not be an error here.
+            self._group = self._group_list().resolve(body.group) or self._url_group
 
     def _on_reply(self, body: AuthBody) -> Outcome:
         if self._method is None:
@@ -192,7 +225,7 @@ class Login:
         if self._method == ("certificate",):
             return self._begin_by_certificate()
         if body.username is not None:
-            return self._ask_init(body.username, body.password)
+            return self._ask_init(self._method, body.username, body.password)
         handle = self._cookies.context or body.handle
         if body.password is not None and handle and handle != self._lost_handle:
             return self._ask_cont(handle, body.password)
@@ -216,30 +249,73 @@ class Login:
                 groups = self._group_list().arranged("")
                 return self._forget(), self._send(self._answers.group_form(groups, v3=self._v3))
             self._group = eligible[0]
-        return self._ask_init(certificate.user, None)
+        return self._ask_init(("certificate",), certificate.user, None)
 
     def _eligible(self, groups: Iterable[str]) -> tuple[str, ...]:
         listed = {group.name for group in self._settings.groups}
         return tuple(dict.fromkeys(group for group in groups if not listed or group in listed))
 
-    def _ask_init(self, username: str, password: str | None) -> Outcome:
-        assert self._method is not None
+    def _ask_init(self, method: Method, username: str, answer: str | bytes | None) -> Outcome:
         self._forget()
         self._username = username
-        self._pending = password
+        self._pending = answer
         ask = AskInit(
             vhost=self._settings.vhost,
             username=username,
             group=self._group,
             client=self._client,
-            method=method_name(self._settings.methods, self._method),
+            method=method_name(self._settings.methods, method),
             certificate=self._facts.certificate,
         )
         return State.INIT_SENT, [ask]
 
-    def _ask_cont(self, handle: str, answer: str) -> Outcome:
+    def _ask_cont(self, handle: str, answer: str | bytes) -> Outcome:
         self._handle = handle
+        if isinstance(answer, bytes):
+            return State.CONT_SENT, [AskCont(handle, "", answer)]
         return State.CONT_SENT, [AskCont(handle, answer)]
+
+    # ---- the client's mechanism (GSSAPI) ------------------------------------------------------------------------
+
+    def _on_offer(self, body: AuthBody | None) -> Outcome:
+        self._note_group(body)
+        return self._offer()
+
+    def _offer(self) -> Outcome:
+        return self._forget(), self._send(self._answers.negotiate("", fallback=self._method is not None))
+
+    def _on_first_token(self, said: tuple[bytes, AuthBody | None]) -> Outcome:
+        """Who it is, the token says: the name comes with the grant. Only a certificate has one before."""
+        token, body = said
+        self._note_group(body)
+        assert self._negotiated is not None
+        certificate = self._facts.certificate if "certificate" in self._negotiated else None
+        outcome = self._ask_init(self._negotiated, certificate.user if certificate else "", token)
+        self._negotiates = True
+        return outcome
+
+    def _on_next_token(self, said: tuple[bytes, AuthBody | None]) -> Outcome:
+        assert self._prompt is not None
+        return self._ask_cont(self._prompt.handle, said[0])
+
+    def _deny_negotiation(self, denied: Denied) -> Outcome:
+        """The next method's form, where there is one: for the rest of this connection."""
+        if self._method is None:
+            return State.CLOSED, self._send(self._answers.denied_by_mechanism(denied.token))
+        self._negotiated = None
+        return self._show_form(token=denied.token)
+
+    # ---- Kerberos messages --------------------------------------------------------------------------------------
+
+    def _on_kdc(self, posted: tuple[str, KdcMessage]) -> Outcome:
+        path, message = posted
+        self._rested = self.state
+        return State.FORWARDING, [AskKdc(self._settings.vhost, path, message.realm, message.message)]
+
+    def _on_kdc_reply(self, reply: KdcReply) -> Outcome:
+        if reply.failure:
+            return State.CLOSED, self._send(build_refusal(502, x_reason=reply.failure))
+        return self._rested, self._send(self._answers.kdc_reply(reply.message))
 
     # ---- secmod's replies ---------------------------------------------------------------------------------------
 
@@ -252,7 +328,11 @@ class Login:
         return self._ask_cont(prompt.handle, pending)
 
     def _on_next_prompt(self, prompt: Prompt) -> Outcome:
-        return self._show_prompt(prompt)
+        if not self._negotiates:
+            return self._show_prompt(prompt)
+        self._prompt = prompt
+        response = self._answers.negotiate(prompt.token, fallback=self._method is not None)
+        return State.NEGOTIATING, self._send(response)
 
     def _show_prompt(self, prompt: Prompt) -> Outcome:
         self._prompt = prompt
@@ -262,15 +342,19 @@ class Login:
     def _on_grant(self, granted: Granted) -> Outcome:
         self._username = granted.username
         self._cookie = granted.cookie
-        response = self._answers.success(granted.cookie, self._handle, v3=self._v3, keep_alive=not self._closing)
+        response = self._answers.success(
+            granted.cookie, self._handle, v3=self._v3, keep_alive=not self._closing, token=granted.token
+        )
         return State.GRANTED, self._send(response)
 
     def _on_denial(self, denied: Denied) -> Outcome:
+        if self._negotiates:
+            return self._deny_negotiation(denied)
         return self._deny(denied.text)
 
     def _on_lost_while_asking(self, _: None) -> Outcome:
         self._lost_handle = self._handle
-        return self._show_form(START_AGAIN)
+        return self._offer() if self._method is None else self._show_form(START_AGAIN)
 
     def _on_lost_while_prompted(self, _: None) -> Outcome:
         self._lost_handle = self._handle
@@ -304,15 +388,16 @@ class Login:
             return [send, Close(f"{response.status} {response.reason}")]
         return [send]
 
-    def _show_form(self, error: str = "") -> Outcome:
+    def _show_form(self, error: str = "", token: str = "") -> Outcome:
         groups = self._group_list().arranged(self._group)
-        form = self._answers.login_form(groups, self._group, error=error, v3=self._v3)
+        form = self._answers.login_form(groups, self._group, error=error, v3=self._v3, token=token)
         return self._forget(), self._send(form)
 
     def _forget(self) -> State:
         """Drop the conversation, if any; secmod's own time limit ends its side."""
         self._prompt = self._pending = None
         self._username = self._handle = ""
+        self._negotiates = False
         self._cookie = Cookie("")
         return State.START
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .authxml import BodyKind, parse_auth_body
 from .http1 import Request
+from .kkdcp import parse_kdc_message
 from .login_table import Input
 from .login_words import PRIMARY
+from .negotiate import parse_negotiate, supports_http_auth
 from .pages import LOGOUT, PROFILES, UNSERVED, Page, find_page, is_form, is_under
 
 _BODIES = {
@@ -18,9 +20,14 @@ _BODIES = {
 }
 
 
-def understand(request: Request, pages: Mapping[str, Page]) -> tuple[Input, Any]:
-    """The input that a request is, and what its handler gets: Request, Page, AuthBody or None. pages: those of
-    plugins, by their exact paths.
+NO_PAGES: Mapping[str, Page] = {}
+
+
+def understand(
+    request: Request, kdc_paths: Collection[str] = (), pages: Mapping[str, Page] = NO_PAGES
+) -> tuple[Input, Any]:
+    """The input that a request is, and what its handler gets: Request, Page, AuthBody, KdcMessage or None. pages: those
+    of plugins, by their exact paths.
 
     Raises HttpViolation for a body that cannot be read.
     """
@@ -28,6 +35,8 @@ def understand(request: Request, pages: Mapping[str, Page]) -> tuple[Input, Any]
         return Input.CONNECT, request
     if request.method == "GET":
         return _understand_get(request.path, pages)
+    if request.method == "POST" and request.path in kdc_paths:
+        return Input.KDC, (request.path, parse_kdc_message(request.body))
     # Any path will do: old clients post to the URL that they came by, and to a group's.
     if request.method == "POST" and not any(is_under(request.path, known) for known in UNSERVED):
         body = parse_auth_body(request.body)
@@ -47,6 +56,20 @@ def _understand_get(path: str, pages: Mapping[str, Page]) -> tuple[Input, Any]:
     return (Input.PROFILE, None) if path.startswith(PROFILES) else (Input.UNKNOWN, None)
 
 
+def understand_negotiation(request: Request, happened: Input, body: Any, *, only: bool) -> tuple[Input, Any]:
+    """The same where the client's mechanism may log in: NEGOTIATION gets the token and the body. only: there is no
+    form that leads in.
+
+    A reply to a form is one, whatever else the client could do. Raises HttpViolation for what is no token.
+    """
+    if happened not in (Input.FORM, Input.INIT) and not (only and happened is Input.REPLY):
+        return happened, body
+    token = parse_negotiate(request.headers)
+    if token is not None:
+        return Input.NEGOTIATION, (token, body)
+    return (Input.OFFER if only or supports_http_auth(request.headers) else happened), body
+
+
 Method = tuple[str, ...]
 
 _WITHOUT_FORM = frozenset(("gssapi", "oidc"))
@@ -59,6 +82,15 @@ def choose_method(methods: Sequence[Method], *, certificate: bool) -> Method | N
     with_certificate = [method for method in usable if "certificate" in method]
     without = [method for method in usable if "certificate" not in method]
     return next(iter((with_certificate if certificate else []) + without), None)
+
+
+def choose_negotiated(methods: Sequence[Method], *, certificate: bool) -> Method | None:
+    """The method by which a client's mechanism logs in: with a client certificate only one that takes both, where
+    there is a method that takes one at all."""
+    with_certificate = [method for method in methods if "certificate" in method]
+    without = [method for method in methods if "certificate" not in method]
+    usable = with_certificate if certificate and with_certificate else without
+    return next((method for method in usable if "gssapi" in method), None)
 
 
 def method_name(methods: Sequence[Method], chosen: Method) -> str:

@@ -19,7 +19,9 @@ class State(enum.Enum):
     INIT_SENT = "waiting for secmod: a new conversation"
     CONT_SENT = "waiting for secmod: an answer"
     GRANTED = "logged in"
+    NEGOTIATING = "a mechanism's token is with the client"
     CHECKING = "waiting for secmod: the profile"
+    FORWARDING = "waiting for secmod: a key server"
     CONNECTING = "waiting for main: the tunnel"
     CLOSED = "over"
 
@@ -35,10 +37,14 @@ class Input(enum.Enum):
     REPLY = "POST auth-reply"
     LOGOUT = "logout"
     CONNECT = "CONNECT"
+    OFFER = "a request that may be answered with Negotiate"
+    NEGOTIATION = "a request with a mechanism's token"
+    KDC = "POST a Kerberos message"
     PROMPT = "secmod asks"
     GRANT = "secmod grants"
     DENIAL = "secmod denies"
     PROFILE_REPLY = "secmod has looked at the cookie"
+    KDC_REPLY = "secmod has asked the key server"
     SECMOD_LOST = "secmod is lost"
     REFUSAL = "main refuses"
     VIOLATION = "not a request"
@@ -52,8 +58,8 @@ class Transition:
     leads_to: frozenset[State]
 
 
-START, PROMPTED, INIT_SENT, CONT_SENT, GRANTED, CHECKING, CONNECTING, CLOSED = State
-_RESTING = (START, PROMPTED, GRANTED)
+START, PROMPTED, INIT_SENT, CONT_SENT, GRANTED, NEGOTIATING, CHECKING, FORWARDING, CONNECTING, CLOSED = State
+_RESTING = (START, PROMPTED, NEGOTIATING, GRANTED)
 _WAITING = (INIT_SENT, CONT_SENT)
 _SAME: tuple[State, ...] = ()
 
@@ -65,19 +71,25 @@ _ROWS: tuple[tuple[tuple[State, ...], Input, str, tuple[State, ...]], ...] = (
     (_RESTING, Input.UNKNOWN, "on_unknown", (CLOSED,)),
     (_RESTING, Input.VIOLATION, "on_bad_request", (CLOSED,)),
     (_RESTING, Input.INIT, "on_init", (START, INIT_SENT)),
-    ((START, GRANTED), Input.REPLY, "on_reply", (START, INIT_SENT, CONT_SENT, CLOSED)),
+    ((START, NEGOTIATING, GRANTED), Input.REPLY, "on_reply", (START, INIT_SENT, CONT_SENT, CLOSED)),
     ((PROMPTED,), Input.REPLY, "on_answer", (PROMPTED, CONT_SENT, INIT_SENT, CLOSED)),
     (_RESTING, Input.LOGOUT, "on_logout", _SAME),
     (_RESTING, Input.CONNECT, "on_connect", (CONNECTING, CLOSED)),
+    (_RESTING, Input.OFFER, "on_offer", (START,)),
+    ((START, PROMPTED, GRANTED), Input.NEGOTIATION, "on_first_token", (INIT_SENT,)),
+    ((NEGOTIATING,), Input.NEGOTIATION, "on_next_token", (CONT_SENT,)),
+    (_RESTING, Input.KDC, "on_kdc", (FORWARDING,)),
     ((INIT_SENT,), Input.PROMPT, "on_first_prompt", (PROMPTED, CONT_SENT)),
-    ((CONT_SENT,), Input.PROMPT, "on_next_prompt", (PROMPTED,)),
+    ((CONT_SENT,), Input.PROMPT, "on_next_prompt", (PROMPTED, NEGOTIATING)),
     (_WAITING, Input.GRANT, "on_grant", (GRANTED,)),
-    (_WAITING, Input.DENIAL, "on_denial", (CLOSED,)),
+    (_WAITING, Input.DENIAL, "on_denial", (START, CLOSED)),
     (_WAITING, Input.SECMOD_LOST, "on_lost_while_asking", (START,)),
-    ((PROMPTED,), Input.SECMOD_LOST, "on_lost_while_prompted", (START,)),
+    ((PROMPTED, NEGOTIATING), Input.SECMOD_LOST, "on_lost_while_prompted", (START,)),
     ((START, GRANTED, CONNECTING, CLOSED), Input.SECMOD_LOST, "on_lost_while_idle", _SAME),
     ((CHECKING,), Input.PROFILE_REPLY, "on_profile_reply", (*_RESTING, CLOSED)),
     ((CHECKING,), Input.SECMOD_LOST, "on_lost_while_checking", (CLOSED,)),
+    ((FORWARDING,), Input.KDC_REPLY, "on_kdc_reply", (*_RESTING, CLOSED)),
+    ((FORWARDING,), Input.SECMOD_LOST, "on_lost_while_checking", (CLOSED,)),
     ((CONNECTING,), Input.REFUSAL, "on_refusal", (CLOSED,)),
 )
 

@@ -25,8 +25,8 @@ class LoginSettings:
     """What a login needs of its vhost. `methods`: the primary set of method names first, then the alternatives.
 
     `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
-    `profile` is the user profile's exact content; `included_headers` are whole header lines; `pages` are those of
-    plugins, by their exact paths.
+    `profile` is the user profile's exact content; `included_headers` are whole header lines; `kdc_paths` is where
+    Kerberos messages are posted; `pages` are those of plugins, by their exact paths.
     """
 
     vhost: str
@@ -40,6 +40,7 @@ class LoginSettings:
     included_headers: tuple[str, ...] = ()
     profile: bytes | None = field(default=None, repr=False)
     profile_name: str = "profile.xml"
+    kdc_paths: tuple[str, ...] = ()
     pages: Mapping[str, Page] = field(default_factory=dict)
 
     @staticmethod
@@ -58,6 +59,7 @@ class LoginSettings:
             included_headers=options.included_http_headers,
             profile=vhost.profile,
             profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
+            kdc_paths=tuple(dict.fromkeys(proxy.path for proxy in options.kkdcp)),
             pages=pages or {},
         )
 
@@ -95,10 +97,22 @@ class AskInit:
 
 @dataclass(frozen=True, slots=True)
 class AskCont:
-    """Give secmod the answer to its question (AuthCont), and hand its reply to the login."""
+    """Give secmod the answer to its question (AuthCont), and hand its reply to the login. `answer`: what the user
+    typed; `token`: or what the client's security mechanism has made."""
 
     handle: str
     answer: str = field(repr=False)
+    token: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskKdc:
+    """Have secmod forward a Kerberos message (KdcRequest), and hand its reply to the login."""
+
+    vhost: str
+    path: str
+    realm: str
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +144,10 @@ class Close:
     violation: bool = False
 
 
-Command = Send | AskInit | AskCont | AskProfile | LogOut | OpenTunnel | Close
+Command = Send | AskInit | AskCont | AskKdc | AskProfile | LogOut | OpenTunnel | Close
 
 
-# ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied) --------------------------
+# ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied, KdcReply) ----------------
 
 
 class Prompt(Protocol):
@@ -147,6 +161,8 @@ class Prompt(Protocol):
     def counter(self) -> int: ...
     @property
     def secret(self) -> bool: ...
+    @property
+    def token(self) -> str: ...
 
 
 class Granted(Protocol):
@@ -156,6 +172,8 @@ class Granted(Protocol):
     def cookie(self) -> Cookie: ...
     @property
     def username(self) -> str: ...
+    @property
+    def token(self) -> str: ...
 
 
 class Denied(Protocol):
@@ -163,3 +181,14 @@ class Denied(Protocol):
 
     @property
     def text(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+
+
+class KdcReply(Protocol):
+    """What a key server has answered, or why it has not."""
+
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def failure(self) -> str: ...

@@ -7,10 +7,14 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     keys.py           the private keys: sign, decrypt
     composition.py    which back ends a login must satisfy
     instance.py       one back end at work: its places, its deadline, its breaker
-    threads.py        a login in a thread, where a back end is a plain `def`
+    execution.py      … and the ways in which a plain `def` of it runs
+    threads.py        a login in a thread
+    hosts.py          the process of a back end that may hang or crash
+    child.py          … and a login in a child of it
     conversation.py   logins in progress: rounds, deadlines
     parking.py        which of them wait for their user, and how many of one address may
     requests.py       the permits and answers of one worker
+    kdc.py            Kerberos messages of clients, forwarded to the key servers of `kkdcp`
     sessions.py       opening, closing, revoking logical sessions
     configuration.py  what configuration back ends say of a user
     acts.py           what back ends may do to sessions

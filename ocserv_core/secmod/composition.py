@@ -74,7 +74,8 @@ def merge(login: Login, identities: Sequence[Identity]) -> Identity:
     attributes = {key: value for identity in identities for key, value in identity.attributes.items()}
     if login.group and login.group not in grouped.groups:
         raise Denied("Login failed.")
-    return Identity(first.username, login.group or grouped.group, grouped.groups, attributes)
+    token = next((identity.token for identity in identities if identity.token), "")
+    return Identity(first.username, login.group or grouped.group, grouped.groups, attributes, token)
 
 
 def _common(identities: Sequence[Identity]) -> Identity:

@@ -26,13 +26,15 @@ class Refused(Exception):
         super().__init__(text)
 
 
-async def options_of(session: Session, instances: Sequence[Instance], updates: Options) -> UserOptions | None:
-    """The additional configuration of a session; None where nobody says anything. updates: what was changed since its
-    begin. Refused."""
+async def options_of(session: Session, instances: Sequence[Instance]) -> UserOptions | None:
+    """The additional configuration of a session; None where nobody is asked. Refused."""
     said = [await _ask(instance, session) for instance in instances]
-    if updates:
-        said.append(_read("an update", session, updates))
     return functools.reduce(_overlay, said) if said else None
+
+
+def with_updates(options: UserOptions | None, username: str, updates: Options) -> UserOptions | None:
+    """The same with what was changed since the session's begin, which was checked then (acts.py)."""
+    return _overlay(options or UserOptions(), _read("an update", username, updates)) if updates else options
 
 
 async def _ask(instance: Instance, session: Session) -> UserOptions:
@@ -45,13 +47,13 @@ async def _ask(instance: Instance, session: Session) -> UserOptions:
     except Exception:  # noqa: BLE001 (a plugin's fault is this session's, and nobody else's)
         _log.exception("the back end '%s' failed to configure '%s'", instance.name, session.username)
         raise Refused(503, f"the back end '{instance.name}' failed") from None
-    return _read(instance.name, session, answer)
+    return _read(instance.name, session.username, answer)
 
 
-def _read(name: str, session: Session, answer: object) -> UserOptions:
+def _read(name: str, username: str, answer: object) -> UserOptions:
     try:
         lines = msgspec.convert(answer or {}, dict[str, str | list[str]])
-        reading = read_user_options(lines, f"the options of '{session.username}' by '{name}'")
+        reading = read_user_options(lines, f"the options of '{username}' by '{name}'")
     except (msgspec.ValidationError, ConfigErrors) as error:
         raise Refused(503, f"the back end '{name}' said what is no configuration: {error}") from None
     for warning in reading.warnings:

@@ -15,13 +15,14 @@ from ..errors import PeerViolation
 from ..ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt
 from ..model import Identity
 from ..plugin.backends import Denied, Login, Prompt, Unavailable
+from .child import ChildFault
 from .composition import Method, merge
 from .parking import Parking, orphan_deadline
 
 _log = logging.getLogger(__name__)
 
-MAX_ROUNDS = 8
-"""Questions per login; protocol.md's clients ask for no more."""
+MAX_ROUNDS = 16
+"""Questions per login: a password, a token and an expired password changed are five; RADIUS has as many challenges."""
 
 MAX_CONVERSATIONS = 4096
 """Logins in progress over all clients; each is a parked task of a few kilobytes."""
@@ -64,7 +65,7 @@ class Conversation:
             self.counter += 1
         self.answer = asyncio.get_running_loop().create_future()
         self.on_park(self)
-        self.say(AuthPrompt(self.handle, _sendable(prompt.text), self.counter, prompt.secret))
+        self.say(AuthPrompt(self.handle, _sendable(prompt.text), self.counter, prompt.secret, prompt.token))
         return await self.answer
 
     def say(self, reply: AuthPrompt | AuthGranted | AuthDenied) -> None:
@@ -142,6 +143,9 @@ class Conversations:
         if conversation.parked:
             conversation.live_until(orphan_deadline(conversation.deadline, asyncio.get_running_loop().time()))
         else:
+            login = conversation.login
+            said = "login of '%s' from %s ended: its client did not wait for the back end"
+            _log.info(said, login.username, login.remote_ip)
             conversation.end()
 
     def give_up(self, conversation: Conversation, reply: Reply) -> None:
@@ -174,7 +178,7 @@ class Conversations:
         except Denied as denial:
             _log.info("login of '%s' from %s failed: %s", login.username, login.remote_ip, _flat(denial))
             self._failed(login)
-            conversation.say(AuthDenied(_sendable(str(denial))))
+            conversation.say(AuthDenied(_sendable(str(denial)), denial.token))
         except Unavailable:
             # Nobody's failed attempt: no points for a ban.
             conversation.say(AuthDenied(_BUSY))
@@ -197,6 +201,11 @@ class Conversations:
                 said = "login of '%s' from %s failed: the back end '%s' is not available: %s"
                 _log.warning(said, login.username, login.remote_ip, instance.name, _flat(silence))
                 raise
+            except ChildFault as fault:
+                # Where it happened stands in its own traceback, if it has one.
+                said = "the back end '%s' failed in a login of '%s' from %s: %s"
+                _log.error(said, instance.name, login.username, login.remote_ip, _flat(fault))
+                raise Denied("Login failed.") from None
             except Exception:  # noqa: BLE001 (a plugin's fault is this login's, and nobody else's)
                 _log.exception("the back end '%s' failed in a login of '%s'", instance.name, login.username)
                 raise Denied("Login failed.") from None

@@ -14,16 +14,17 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pluggy
 
 from ..model import Identity, PluginReport
-from ..plugin.backends import Ask, BlockingAsk, Denied, Login, Prompt, Unavailable
-from ..plugin.manager import Plugin
+from ..plugin.backends import Ask, Denied, Login, Prompt, Unavailable
+from ..plugin.manager import CHILD, Plugin
 from ..state.breaker import Breaker, BreakerState
-from .threads import Conversing
+from .child import ChildFault
+from .execution import Execution, InChild, InThread
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Instance:
         self._manager = manager
         self.places = asyncio.Semaphore(self.limits.concurrency)
         self._breaker = Breaker(self.limits.failures, self.limits.pause)
+        in_child = plugin.process == CHILD
+        self._execution: Execution = InChild(plugin) if in_child else InThread(self.name, self._caller)
 
     @property
     def breaker(self) -> BreakerState:
@@ -82,7 +85,7 @@ class Instance:
             vhost=vhost,
             group=self.plugin.group,
             name=self.name,
-            process="secmod",
+            process=self.plugin.process,
             distribution=origin.distribution,
             version=origin.version,
             api=origin.api,
@@ -116,6 +119,10 @@ class Instance:
             return None
         work = _Work(self)
         return await self._within_bounds(work, lambda: self._run(hook, arguments, work, None))
+
+    def retire(self) -> None:
+        """Its configuration is not in force any more; what is in progress goes on."""
+        self._execution.retire()
 
     async def serve(self) -> None:
         """Let the plugin do what it does of its own, without a place or a limit. Whatever a plugin may raise."""
@@ -163,37 +170,34 @@ class Instance:
             work.end()
 
     async def _run(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
-        """The hook of this plugin alone. `ask`: what it may ask its user by, for a hook that has this argument."""
-        caller = self._caller(hook)
+        """`ask`: what it may ask its user by, for a hook that has this argument."""
         if inspect.iscoroutinefunction(getattr(self.plugin.implementation, hook, None)):
-            awaited: Awaitable[object] = caller(**arguments, **({"ask": ask} if ask else {}))
+            awaited: Awaitable[object] = self._caller(hook)(**arguments, **({"ask": ask} if ask else {}))
             return await awaited
+        return await self._run_blocking(hook, arguments, work, ask)
+
+    async def _run_blocking(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
+        """A plain `def` keeps its place until nothing of it is left, though nobody waits for it any more."""
         if self.threads >= self.limits.threads:
             raise Refused(f"{self.threads} calls are in progress")
-        return await self._in_thread(
-            lambda blocking: caller(**arguments, **({"ask": blocking} if ask else {})), ask or _ask_nobody, work
-        )
-
-    def _caller(self, hook: str) -> pluggy.HookCaller:
-        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
-        return self._manager.subset_hook_caller(hook, others)
-
-    async def _in_thread(self, rounds: Callable[[BlockingAsk], object], ask: Ask, work: _Work) -> object:
-        """A thread of its own for each login: one that hangs holds up nobody, and keeps its place until it returns."""
-        conversing = Conversing(rounds, ask)
 
         def done() -> None:
             self.threads -= 1
-            work.thread_ended()
+            work.released()
 
         try:
-            conversing.start(self.name, done)
+            outcome = self._execution.begin(hook, arguments, ask, done)
         except RuntimeError as error:
             raise Refused(str(error)) from None
         # `done` comes by the loop, so not before this.
         self.threads += 1
-        work.in_thread = True
-        return await conversing.outcome()
+        work.held = True
+        return await outcome
+
+    def _caller(self, hook: str) -> Callable[..., Any]:
+        """The hook of this plugin alone."""
+        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
+        return self._manager.subset_hook_caller(hook, others)
 
     def begin(self, work: _Work) -> None:
         """A login wants to work, perhaps after a wait in the queue. Refused where it shall not."""
@@ -234,7 +238,7 @@ class Instance:
     def _note_error(self, error: Exception) -> None:
         self.counters.failed += 1
         # Not its text, in which there may be a password.
-        self.counters.last_error = type(error).__name__
+        self.counters.last_error = error.kind if isinstance(error, ChildFault) else type(error).__name__
 
 
 class _Work:
@@ -246,7 +250,7 @@ class _Work:
         self.limit = asyncio.timeout(None)
         self.worked = False
         self.epoch = 0
-        self.in_thread = False
+        self.held = False
         self._has_place = False
         self._began = 0.0
 
@@ -281,14 +285,14 @@ class _Work:
         self._reschedule(None)
 
     def end(self) -> None:
-        """It is over; a thread that still works goes on to take its place."""
+        """It is over; a plain `def` that still works goes on to take its place."""
         self._instance.release(self)
-        if not self.in_thread:
+        if not self.held:
             self._leave()
 
-    def thread_ended(self) -> None:
-        """Now even the thread is done."""
-        self.in_thread = False
+    def released(self) -> None:
+        """Now even that is done."""
+        self.held = False
         self._leave()
 
     def _leave(self) -> None:
@@ -301,10 +305,6 @@ class _Work:
     def _reschedule(self, when: float | None) -> None:
         with contextlib.suppress(RuntimeError):  # the stretch is ending by its limit already
             self.limit.reschedule(when)
-
-
-async def _ask_nobody(_prompt: Prompt) -> str:
-    raise TypeError("a hook without a login asks a question")
 
 
 def _checked(identity: object) -> Identity:

@@ -132,6 +132,20 @@ def load_key(source: KeySource, pin: bytes | None) -> PrivateKey:
     return key
 
 
+def end_point_of(source: KeySource) -> bytes:
+    """tls-server-end-point (RFC 5929 4.1) of a key's certificate: its hash by the algorithm that signed it, by SHA-256
+    where that is weaker. For Ed25519, of which the RFC does not know, SHA-512 as GnuTLS has it. ConfigError."""
+    certificate = _certificate(source)
+    try:
+        signed_by = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        signed_by = hashes.SHA256()
+    if signed_by is None:
+        signed_by = hashes.SHA512()
+    weak = signed_by.digest_size < hashes.SHA256.digest_size
+    return certificate.fingerprint(hashes.SHA256() if weak else signed_by)
+
+
 def read_pin(path: str, file: str, line: int) -> bytes:
     """The first line of a pin-file."""
     try:

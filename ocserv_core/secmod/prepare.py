@@ -20,7 +20,8 @@ from ..plugin.manager import load, look_again, new_manager, seal
 from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
 from .instance import Instance
-from .keys import KeyRing, KeySource, load_key, read_pin
+from .kdc import KdcRoute, resolve
+from .keys import KeyRing, KeySource, end_point_of, load_key, read_pin
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,12 @@ class PreparedVhost:
     auth_timeout: float
     configuration: tuple[Instance, ...] = ()
     accounting: Instance | None = None
+    end_points: tuple[bytes, ...] = ()
+    proxies: tuple[KdcRoute, ...] = ()
+
+    def end_point(self, key: int) -> bytes:
+        """tls-server-end-point of the certificate that belongs to a key; empty where there is none."""
+        return self.end_points[key] if 0 <= key < len(self.end_points) else b""
 
     def instances(self) -> list[Instance]:
         """Every back end that is loaded for it."""
@@ -53,6 +60,12 @@ class Prepared:
     generation: int
     config: ServerConfig
     vhosts: dict[str, PreparedVhost]
+
+    def retire(self) -> None:
+        """It is not in force any more; what is in progress goes on."""
+        for vhost in self.vhosts.values():
+            for instance in vhost.instances():
+                instance.retire()
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """What the back ends of each vhost with auto-select-group offer."""
@@ -101,31 +114,57 @@ def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIO
 
 def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:
     faults: list[ConfigError] = []
-    keys = _load_keys(vhost, faults)
+    keys, end_points = _load_keys(vhost, faults)
+    proxies = _resolve_proxies(vhost, faults)
     backends = _load_backends(vhost, acts, faults)
     if faults or backends is None:
         raise ConfigErrors(faults)
     composition, configuration, accounting = backends
     # 0 is no limit for the C server's worker; a login that nobody ends would be parked for ever.
     patience = auth_timeout or 86400.0
-    return PreparedVhost(vhost.name, vhost.options, keys, composition, patience, configuration, accounting)
+    return PreparedVhost(
+        vhost.name,
+        vhost.options,
+        keys,
+        composition,
+        patience,
+        configuration,
+        accounting,
+        end_points=end_points,
+        proxies=proxies,
+    )
 
 
-def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> KeyRing:
-    keys = []
+def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> tuple[KeyRing, tuple[bytes, ...]]:
+    """The keys, and the tls-server-end-point of each one's certificate."""
+    keys, end_points = [], []
     try:
         pin = _pin(vhost)
     except ConfigError as error:
         faults.append(error)
-        return KeyRing(())
+        return KeyRing(()), ()
     options = vhost.options
     for number, (key, certificate) in enumerate(zip(options.server_keys, options.server_certs, strict=False)):
         origin, other = vhost.origin("server-key", number), vhost.origin("server-cert", number)
         try:
-            keys.append(load_key(KeySource(key, certificate, origin.file, origin.line, other.line), pin))
+            source = KeySource(key, certificate, origin.file, origin.line, other.line)
+            keys.append(load_key(source, pin))
+            end_points.append(end_point_of(source))
         except ConfigError as error:
             faults.append(error)
-    return KeyRing(keys)
+    return KeyRing(keys), tuple(end_points)
+
+
+def _resolve_proxies(vhost: Vhost, faults: list[ConfigError]) -> tuple[KdcRoute, ...]:
+    routes = []
+    for number, proxy in enumerate(vhost.options.kkdcp):
+        try:
+            routes.append(resolve(proxy))
+        except OSError as error:
+            origin = vhost.origin("kkdcp", number)
+            said = f"kkdcp: the host '{proxy.host}' has no address: {error.strerror}"
+            faults.append(ConfigError(said, origin.file, origin.line))
+    return tuple(routes)
 
 
 def _pin(vhost: Vhost) -> bytes | None:

@@ -6,6 +6,8 @@ off: its channel is closed, which ends it.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import enum
 import logging
 import time
@@ -25,6 +27,8 @@ from ..ipc.messages import (
     Decrypt,
     DecryptReply,
     FromWorkerToSecmod,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -36,6 +40,7 @@ from ..ipc.permits import Gate, Permit
 from ..model import Cookie, DisconnectReason, Endpoint, SessionId, Traffic
 from ..plugin.backends import Login
 from .conversation import Conversation, Conversations
+from .kdc import KdcForwarder
 from .keys import KeyRefused
 from .prepare import Prepared, PreparedVhost
 
@@ -43,6 +48,13 @@ _log = logging.getLogger(__name__)
 
 MAX_KEY_USES = 4
 """Signatures and decryptions per worker: a handshake needs one, a second after HelloRetryRequest none more."""
+
+
+REPORT_EVERY = 1.0
+"""Seconds: the least that stats-report-time can be."""
+
+MAX_REPORTS = 100
+"""Reports beyond one for each such time."""
 
 
 class Phase(enum.Enum):
@@ -78,6 +90,7 @@ class WorkerPeer:
         prepared: Prepared,
         logins: Conversations,
         sessions: SessionDesk,
+        kdc: KdcForwarder,
     ) -> None:
         self.number = number
         self.remote = remote
@@ -88,9 +101,14 @@ class WorkerPeer:
         self._prepared = prepared
         self._logins = logins
         self._sessions = sessions
+        self._kdc = kdc
         self._gate = Gate(PERMITS, Phase.FRESH)
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
+        self._born = time.monotonic()
+        self._reports = 0
+        self._key = 0
+        self._forwarding: asyncio.Task[None] | None = None
         self._conversation: Conversation | None = None
 
     @property
@@ -108,6 +126,8 @@ class WorkerPeer:
             _log.error("worker %d (%s) is cut off: %s", self.number, self.remote.ip, error)
         if self._conversation is not None:
             self._logins.abandon(self._conversation, self._on_auth_reply)
+        if self._forwarding is not None:
+            self._forwarding.cancel()
 
     def enter_tunnel(self, sid: SessionId) -> None:
         """main opened the session for this worker: from now on statistics, nothing else."""
@@ -116,7 +136,7 @@ class WorkerPeer:
 
     def answer_sign(self, message: Sign) -> None:
         """One signature of the handshake."""
-        vhost = self._use_key(message.vhost)
+        vhost = self._use_key(message.vhost, message.key)
         try:
             signature = vhost.keys.sign(message.key, message.algorithm, message.data)
         except KeyRefused as refusal:
@@ -126,7 +146,7 @@ class WorkerPeer:
 
     def answer_decrypt(self, message: Decrypt) -> None:
         """The premaster secret of an RSA key exchange."""
-        vhost = self._use_key(message.vhost)
+        vhost = self._use_key(message.vhost, message.key)
         try:
             data = vhost.keys.decrypt(message.key, message.data)
         except KeyRefused as refusal:
@@ -151,13 +171,15 @@ class WorkerPeer:
             certificate=message.certificate,
             began=time.monotonic(),
             local_ip=self.local.ip,
+            end_point=vhost.end_point(self._key),
         )
         deadline = vhost.auth_timeout
         self._conversation = self._logins.start(login, method, deadline, self._on_auth_reply)
 
     def answer_auth_cont(self, message: AuthCont) -> None:
         """The next answer of a login, perhaps one that another connection began."""
-        found = self._logins.answer(message.handle, self.remote.ip, message.answer, self._on_auth_reply)
+        answer = base64.b64encode(message.token).decode() if message.token else message.answer
+        found = self._logins.answer(message.handle, self.remote.ip, answer, self._on_auth_reply)
         if found is None:
             return
         if self._conversation is not None and self._conversation is not found:
@@ -172,12 +194,23 @@ class WorkerPeer:
         """The profile is for users, and the worker does not know whose a cookie is."""
         self._send(ProfileReply(self._sessions.knows(message.cookie, self.vhost)))
 
+    def answer_kdc_request(self, message: KdcRequest) -> None:
+        """A Kerberos message goes to a key server that the configuration names, and its answer comes back: one at a
+        time, as the worker asks."""
+        if self._forwarding is not None and not self._forwarding.done():
+            raise PeerViolation("a Kerberos message before the answer to another")
+        proxies = self._name_vhost(message.vhost).proxies
+        self._forwarding = self._kdc.forward(proxies, message, self.remote.ip, self._on_kdc_reply)
+
     def answer_cli_stats(self, message: CliStats) -> None:
         """Traffic so far; the last one tells why the connection ended."""
         if message.sid != self.sid:
             raise PeerViolation("statistics of another session")
         if min(msgspec.structs.astuple(message.traffic)) < 0:
             raise PeerViolation("negative statistics")
+        self._reports += 1
+        if self._reports > MAX_REPORTS + (time.monotonic() - self._born) / REPORT_EVERY:
+            raise PeerViolation("statistics without end")
         if message.reason is None:
             self._sessions.on_stats(message.sid, self.number, message.traffic)
         else:
@@ -190,8 +223,15 @@ class WorkerPeer:
             self._gate.phase = Phase.LOGGED_IN
         self._send(reply)
 
-    def _use_key(self, vhost: str) -> PreparedVhost:
+    def _on_kdc_reply(self, reply: KdcReply) -> None:
+        # One that has its tunnel by now has not waited for it.
+        if self._gate.phase is not Phase.TUNNEL:
+            self._send(reply)
+
+    def _use_key(self, vhost: str, key: int) -> PreparedVhost:
+        """`key` tells which certificate the client was shown."""
         named = self._name_vhost(vhost)
+        self._key = key
         self._key_uses += 1
         if self._key_uses > MAX_KEY_USES:
             raise PeerViolation("too many uses of a private key")
@@ -228,5 +268,6 @@ PERMITS: Mapping[type[Message], Permit[Answer]] = {
     AuthCont: _permit(WorkerPeer.answer_auth_cont, _BEFORE_TUNNEL),
     LogOut: _permit(WorkerPeer.answer_log_out, _BEFORE_TUNNEL),
     ProfileRequest: _permit(WorkerPeer.answer_profile_request, _BEFORE_TUNNEL),
+    KdcRequest: _permit(WorkerPeer.answer_kdc_request, _BEFORE_TUNNEL),
     CliStats: _permit(WorkerPeer.answer_cli_stats, frozenset({Phase.TUNNEL})),
 }

@@ -46,7 +46,9 @@ from ..plugin.backends import Login
 from .acts import Acts
 from .composition import Method
 from .conversation import Conversations
+from .hosts import end_hosts
 from .instance import Instance
+from .kdc import KdcForwarder
 from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
 from .serving import Serving
@@ -77,6 +79,7 @@ class Service:
         )
         self._logins = Conversations(_new_handle, self._grant, self._on_login_failed)
         self._serving = Serving()
+        self._kdc = KdcForwarder()
         self._workers: dict[int, WorkerPeer] = {}
         self._prepared: dict[int, Prepared] = {}
         self._current: Prepared | None = None
@@ -96,9 +99,11 @@ class Service:
         await self._ended.wait()
         sweeper.cancel()
         self._logins.cancel_all()
+        self._kdc.end()
         if self._sessions is not None:
             await self._sessions.end()
         await self._serving.end()
+        await end_hosts()
 
     @property
     def sessions(self) -> Sessions:
@@ -163,6 +168,8 @@ class Service:
         prepared = self._prepared.pop(message.generation, None)
         if prepared is None:
             raise PeerViolation(f"configuration {message.generation} was not prepared")
+        if self._current is not None:
+            self._current.retire()
         self._current = prepared
         self._prepared.clear()
         server = prepared.config.server
@@ -180,7 +187,9 @@ class Service:
     def answer_worker_attach(self, message: WorkerAttach, fd: int) -> None:
         """main introduces a worker: its address is main's word, not the worker's claim."""
         sock = socket.socket(fileno=fd)
-        peer = WorkerPeer(message.worker, message.remote, message.local, self.current, self._logins, self.sessions)
+        peer = WorkerPeer(
+            message.worker, message.remote, message.local, self.current, self._logins, self.sessions, self._kdc
+        )
         peer.channel = AsyncChannel[FromWorkerToSecmod](
             sock,
             FromWorkerToSecmod,

@@ -45,7 +45,7 @@ from ..state.sessions import (
 )
 from .accounting import Accounting, Ending, InstanceOf
 from .composition import Method
-from .configuration import Refused, options_of
+from .configuration import Refused, options_of, with_updates
 from .instance import Instance
 from .store import Change, MemoryStore, SqliteStore
 
@@ -90,7 +90,7 @@ class Sessions:
             cookie=cookie,
             vhost=login.vhost,
             method=method.name,
-            identity=identity,
+            identity=msgspec.structs.replace(identity, token=""),
             client=login.client,
             ip=login.remote_ip,
             now=time.time(),
@@ -106,7 +106,7 @@ class Sessions:
             short(session.sid),
             identity.group,
         )
-        return AuthGranted(session.sid, cookie, identity.username, identity.group)
+        return AuthGranted(session.sid, cookie, identity.username, identity.group, identity.token)
 
     async def open(self, message: SessionOpen, local_ip: str, configuration: Sequence[Instance]) -> SessionReply:
         """May this cookie open a tunnel, and what holds for it?"""
@@ -121,7 +121,7 @@ class Sessions:
         if isinstance(found, Refusal):
             return SessionReply(message.request, refused=found.value, status=401)
         try:
-            overlay = await options_of(view(found, message.remote_ip, local_ip), configuration, found.updates)
+            overlay = await options_of(view(found, message.remote_ip, local_ip), configuration)
         except Refused as refusal:
             return SessionReply(message.request, refused=str(refusal), status=refusal.status)
         # While a back end was asked, the session may have ended.
@@ -131,6 +131,7 @@ class Sessions:
         self._write()
         if isinstance(found, Refusal):
             return SessionReply(message.request, refused=found.value, status=401)
+        overlay = with_updates(overlay, found.identity.username, found.updates)
         return SessionReply(
             message.request,
             sid=found.sid,
@@ -145,7 +146,7 @@ class Sessions:
     async def start(self, message: SessionStart) -> SessionStarted:
         """It has its addresses: tell accounting, once; of a reconnect it hears by statistics."""
         session = self._table.get(message.sid)
-        if session is None:
+        if session is None or session.revoked:
             return SessionStarted(message.request, refused="the session is over", status=401)
         if session.accounted:
             self._accounting.report(view(session), session.traffic, time.time())
@@ -192,8 +193,12 @@ class Sessions:
 
     def revoke(self, sid: SessionId) -> None:
         """Forget the session and its cookie."""
-        if self._table.revoke(sid) is not None:
+        revoked = self._table.revoke(sid)
+        if revoked is not None:
             _log.info("session %s is revoked", short(sid))
+            if revoked.workers:
+                # Also the one that is being opened, of which main's list of users knows nothing.
+                self._disconnect(sid)
         else:
             # The store may still have it: perhaps it could not be read when this process began.
             self._store.apply(Change(sid, None))

@@ -31,6 +31,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_with_lock = ctypes.PyDLL(None, use_errno=True)
 
 
 def _checked(result: int) -> int:
@@ -38,6 +39,11 @@ def _checked(result: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return result
+
+
+def fork() -> int:
+    """fork(2); the interpreter's lock is kept, so that the child has it. Raises OSError."""
+    return _checked(_with_lock.fork())
 
 
 def prctl(option: int, second: int = 0, third: int = 0) -> int:

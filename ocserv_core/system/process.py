@@ -1,8 +1,8 @@
 """This process as the kernel sees it, and the starting of a sibling process.
 
-Called by every process at its start; `spawn_module` by main alone. A sibling is started by exec of
-`python -I -m MODULE` and finds its descriptors through the environment variable OCSERV_STATE, so nothing of the
-parent's memory comes with it.
+Called by every process at its start; `spawn_module` by main, and by secmod for the hosts of back ends. A sibling is
+started by exec of `python -I -m MODULE` and finds its descriptors through the environment variable OCSERV_STATE, so
+nothing of the parent's memory comes with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATE_VARIABLE = "OCSERV_STATE"
 """`parent=PID name=FD name=FD …`: whose child this is, and what each descriptor is for."""
 
 TRACEABLE_VARIABLE = "OCSERV_TRACEABLE"
-"""Set by main for its siblings where the command line says --traceable."""
+"""Set by main for its siblings, and handed on by secmod, where the command line says --traceable."""
 
 # They speak to the process that systemd started; a child that kept them would answer in main's name.
 _NOT_INHERITED = frozenset(
@@ -122,6 +122,18 @@ def read_state_env() -> Inherited:
     return Inherited(parent, entries)
 
 
+def fork_light() -> int:
+    """fork(2), without what Python does around it: os.fork() lets threading, logging and others clean up in the child
+    what other threads have left, which writes to 600 kB of memory that it would share with its parent. For a process
+    that never had a second thread; in the child `random` is seeded anew, and what os.register_at_fork was given is not
+    called. Raises OSError.
+    """
+    pid = libc.fork()
+    if pid == 0 and (chance := sys.modules.get("random")) is not None:
+        chance.seed()
+    return pid
+
+
 def set_child_subreaper() -> None:
     """Orphans below this process become its children, so that main still reaps workers whose nursery died."""
     libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
@@ -135,6 +147,11 @@ def set_parent_death_signal(number: signal.Signals, parent: int) -> None:
     libc.prctl(libc.PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
+
+
+def forget_parent_death_signal() -> None:
+    """The parent's end is heard of in another way from now on."""
+    libc.prctl(libc.PR_SET_PDEATHSIG, 0)
 
 
 def set_not_dumpable() -> None:

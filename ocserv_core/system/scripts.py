@@ -11,7 +11,8 @@ from .process import RESETTABLE, all_but_systemds
 
 def spawn_script(path: str, variables: Mapping[str, str], unset: frozenset[str]) -> int:
     """Start it with our environment and `variables`; of the names in `unset` only those that `variables` has. Its
-    standard input is empty, its output goes where our log goes. The pid; SystemFailure where it cannot be started."""
+    standard input is empty, its process group its own, its output goes where our log goes. The pid; SystemFailure
+    where it cannot be started."""
     inherited = {name: value for name, value in os.environ.items() if all_but_systemds(name) and name not in unset}
     actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, 2, 1)]
     try:
@@ -20,6 +21,7 @@ def spawn_script(path: str, variables: Mapping[str, str], unset: frozenset[str])
             [path],
             {**inherited, **variables},
             file_actions=actions,
+            setpgroup=0,
             setsigmask=(),
             setsigdef=RESETTABLE,
         )

@@ -29,10 +29,11 @@ AT_ONCE = 8
 
 
 class _Contract:
-    """What is the same for each kind."""
+    """What is the same for each kind. `name`: of its entry point, for a back end that is loaded by it once more."""
 
     group: ClassVar[str]
     factory: ClassVar[type]
+    name: ClassVar[str] = "tested"
 
     @pytest.fixture
     def options(self) -> Mapping[str, str]:
@@ -42,7 +43,7 @@ class _Contract:
     @pytest.fixture
     def stage(self, options: Mapping[str, str]) -> Iterator[Stage]:
         """The back end, loaded."""
-        with Stage(self.group, self.factory, options) as stage:
+        with Stage(self.group, self.factory, options, self.name) as stage:
             yield stage
 
     def test_an_unknown_option_is_refused_by_its_name(self, options: Mapping[str, str]) -> None:
@@ -101,6 +102,7 @@ class AuthContract(_Contract):
         if not given_up.over:
             given_up.cancel()
         assert stage.log_in(self.username).answer_all(self.right).identity
+        stage.settle()
         assert (stage.instance.working, stage.instance.waiting) == (0, 0)
 
     def test_logins_at_once_do_not_mix(self, stage: Stage) -> None:

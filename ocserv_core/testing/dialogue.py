@@ -117,9 +117,10 @@ class Stage:
         *,
         remote_ip: str = "192.0.2.7",
         certificate: CertificateFacts | None = None,
+        end_point: bytes = b"",
     ) -> Dialogue:
         """Begin a login; the back end has worked until its first question, or its end."""
-        login = Login(username, group, "default", remote_ip, ClientInfo(), certificate)
+        login = Login(username, group, "default", remote_ip, ClientInfo(), certificate, end_point=end_point)
         return Dialogue(self, login)
 
     # ---- accounting
@@ -148,6 +149,15 @@ class Stage:
         """What it says of a session, read as the server reads it. ConfigErrors."""
         said: Any = self.run(self.instance.call("ocserv_session_config", session=session))
         return read_user_options(said or {}, "the back end").options
+
+    def settle(self) -> None:
+        """Let the loop turn until no work is left: a child that was ended has to be reaped. TimeoutError."""
+
+        async def idle() -> None:
+            while self.instance.working:  # noqa: ASYNC110 (what ends is nobody's event)
+                await asyncio.sleep(0.001)
+
+        self.run(idle())
 
     def run(self, work: Awaitable[T]) -> T:
         """Let the loop turn until this is done. TimeoutError after PATIENCE seconds."""

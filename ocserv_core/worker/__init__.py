@@ -13,6 +13,5 @@ A worker is straight blocking code that reads like the client's life:
     login.py       HTTP until CONNECT
     tunnel.py      the pump, until the end
     dtls.py        … of which this is the DTLS beside it
-    log_channel.py its log, which main writes
     link.py        the channels to main and secmod
 """

@@ -15,13 +15,13 @@ import msgspec
 from ..config.worker import WorkerConfig
 from ..errors import ConfigError, OcservError
 from ..ipc.channel import Channel
+from ..ipc.log_channel import LogChannel
 from ..ipc.messages import ConfigFault, FromMainToNursery, NurseryReady, NurseryRefused
 from ..log import LogTarget, send_log
 from ..system.isolate import enter_nursery
 from ..system.landlock import SIGNALS_SINCE, read_abi
 from ..system.memfd import read_sealed
 from ..system.process import read_state_env, set_parent_death_signal, set_title
-from .log_channel import LogChannel
 from .nursery import Nursery
 from .plugins import load_hooks
 from .rehearsal import rehearse

@@ -219,12 +219,18 @@ class DtlsSide:
         mtu = dtls_data_mtu(self._terms.link_mtu, outer_ipv6=ipv6, overhead=session.overhead)
         self._ceiling = min(self._terms.data_mtu, mtu)
         self._liveness.restart(now)
-        if self._terms.mtu_discovery:
+        floor = floor_of(inner_ipv6=self._terms.inner_ipv6)
+        self._pump.use_datagrams(self._ceiling >= floor)
+        if self._ceiling < floor:
+            # The kernel would take its IPv6 address from a device with less.
+            _log.warning("DTLS carries %d bytes by %s, %d are needed: packets go by TLS", mtu, self.ciphersuite, floor)
+            self._discovery = None
+        elif self._terms.mtu_discovery:
             overhead = self._terms.link_mtu - mtu
-            floor = floor_of(inner_ipv6=self._terms.inner_ipv6)
             self._discovery = MtuDiscovery(self._ceiling, overhead=overhead, floor=floor)
             self._discovery.restart(now)
-        self._use_mtu(self._ceiling)
+        if self._ceiling >= floor:
+            self._use_mtu(self._ceiling)
         self._tell_established()
         self._on_change()
 

@@ -27,6 +27,8 @@ from ..ipc.messages import (
     DecryptReply,
     FromMainToWorker,
     FromSecmodToWorker,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -111,6 +113,10 @@ class Link:
         """Whether the cookie is a living session's. SecmodLost."""
         return self._ask_secmod(ProfileRequest(cookie), (ProfileReply,), timeout).granted
 
+    def ask_kdc(self, question: KdcRequest, timeout: float) -> KdcReply:
+        """What a key server has to say. SecmodLost."""
+        return self._ask_secmod(question, (KdcReply,), timeout)
+
     def log_out(self, cookie: Cookie) -> None:
         """The client of this cookie says good-bye; the next secmod is told where this one is gone."""
         try:
@@ -148,9 +154,12 @@ class Link:
         """bridge.tls.ResumptionStore."""
         self.main.send(ResumeDelete(vhost, session_id))
 
-    def ask_tunnel(self, request: AuthCookieRequest, timeout: float) -> tuple[AuthCookieReply, int] | AuthCookieRefused:
-        """CONNECT: the tunnel and its TUN device, or why not. Ended where main orders the end meanwhile."""
-        reply, fds = self.main.ask(request, (AuthCookieReply, AuthCookieRefused, Terminate), timeout)
+    def ask_tunnel(
+        self, request: AuthCookieRequest, timeout: float, client: int = -1
+    ) -> tuple[AuthCookieReply, int] | AuthCookieRefused:
+        """CONNECT: the tunnel and its TUN device, or why not. client: its connection, which may end while a script runs
+        for it. Ended where main orders the end meanwhile; ClientGone."""
+        reply, fds = self.main.ask(request, (AuthCookieReply, AuthCookieRefused, Terminate), timeout, client)
         if isinstance(reply, Terminate):
             raise Ended(reply)
         if isinstance(reply, AuthCookieReply):

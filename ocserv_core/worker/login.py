@@ -21,13 +21,14 @@ from ..ipc.messages import (
     AuthInit,
     AuthLost,
     AuthPrompt,
+    KdcRequest,
 )
 from ..log import HTTP
 from ..model import DEFAULT_VHOST, CertificateFacts, Cookie
 from ..protocol.connect import ConnectRequest
 from ..protocol.http1 import Request, RequestReader
 from ..protocol.login import Login
-from ..protocol.login_words import AskCont, AskInit, AskProfile, Close, Command, LogOut, OpenTunnel, Send
+from ..protocol.login_words import AskCont, AskInit, AskKdc, AskProfile, Close, Command, LogOut, OpenTunnel, Send
 from .link import Link, SecmodLost
 
 _log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class LoginDriver:
         self._certificate = certificate
         self._vhost = vhost
         self._deadline = deadline
-        self._reader = RequestReader()
+        self._reader = RequestReader(login.max_head)
         self._granted: Granted | None = None
 
     def run(self) -> Granted:
@@ -154,6 +155,8 @@ class LoginDriver:
                     self._session.send(data, min(30.0, self._left()))
                 case AskInit() | AskCont():
                     queue.extendleft(reversed(self._ask(command)))
+                case AskKdc():
+                    queue.extendleft(reversed(self._ask_kdc(command)))
                 case AskProfile(cookie):
                     queue.extendleft(reversed(self._ask_profile(cookie)))
                 case LogOut(cookie):
@@ -187,6 +190,14 @@ class LoginDriver:
             return self._login.on_secmod_lost()
         return self._login.on_profile_reply(granted)
 
+    def _ask_kdc(self, command: AskKdc) -> list[Command]:
+        question = KdcRequest(command.vhost, command.path, command.realm, command.message)
+        try:
+            reply = self._link.ask_kdc(question, self._left())
+        except SecmodLost:
+            return self._login.on_secmod_lost()
+        return self._login.on_kdc_reply(reply)
+
     def _open_tunnel(self, request: ConnectRequest) -> list[Command]:
         question = AuthCookieRequest(
             vhost=self._vhost or DEFAULT_VHOST,
@@ -196,7 +207,7 @@ class LoginDriver:
             wants_ipv6=request.wants_ipv6,
             certificate=self._certificate,
         )
-        answer = self._link.ask_tunnel(question, self._left())
+        answer = self._link.ask_tunnel(question, self._left(), self._fd)
         if isinstance(answer, AuthCookieRefused):
             _log.info("CONNECT is refused: %d %s", answer.status, answer.text)
             return self._login.on_connect_refused(answer.status, answer.text)
@@ -206,7 +217,7 @@ class LoginDriver:
 
 def _question(command: AskInit | AskCont) -> AuthInit | AuthCont:
     if isinstance(command, AskCont):
-        return AuthCont(command.handle, command.answer)
+        return AuthCont(command.handle, command.answer, command.token)
     return AuthInit(
         vhost=command.vhost,
         username=command.username,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .. import __version__
 from ..bridge.tls import CertificateRequest, ServerCertificate, TlsContext, TlsVhost
 from ..config.worker import WorkerConfig, WorkerVhost
-from .log_channel import LogChannel
+from ..ipc.log_channel import LogChannel
 from .plugins import Hooks
 
 SERVER_NAME = f"ocserv-core {__version__}"

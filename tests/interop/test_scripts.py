@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -168,3 +169,56 @@ def test_scripts_run_at_the_server_s_end(lab: Lab) -> None:
     lab.connect()
     server.stop()
     assert said(server, "disconnect")["USERNAME"] == "alice"
+
+
+# ---- while one runs -----------------------------------------------------------------------------------------------
+
+
+def waiting(lab: Lab, **options: Option) -> Server:
+    """A server whose connect-script waits until a file is there."""
+    wait = f'if [ $REASON = connect ]; then while [ ! -e "{lab.path("gate")}" ]; do sleep 0.05; done; fi'
+    return started(lab, wait, **options)
+
+
+def test_who_is_terminated_meanwhile_gets_no_tunnel(lab: Lab) -> None:
+    server = waiting(lab)
+    client = lab.login()
+    said(server, "connect")
+    assert server.occtl("terminate", "user", "alice").returncode == 0
+    lab.write("gate", "")
+    client.wait()
+    assert not client.output.find("^script: done connect")
+    assert server.show("users") == []
+
+
+def test_max_same_clients_counts_who_is_on_the_way(lab: Lab) -> None:
+    server = waiting(lab, max_same_clients=1)
+    first = lab.login()
+    said(server, "connect")
+    second = lab.login()
+    assert second.wait() != 0
+    assert server.log.find("'alice' is connected 1 times, the most allowed")
+    lab.write("gate", "")
+    first.await_connected()
+
+
+def test_where_the_client_goes_its_script_is_told_at_once(lab: Lab) -> None:
+    wait = 'if [ $REASON = connect ]; then trap "exit 0" TERM; sleep 1000 & wait; fi'
+    server = started(lab, wait)
+    client = lab.login()
+    said(server, "connect")
+    client.kill()
+    assert said(server, "disconnect")["STATS_BYTES_IN"] == "0"
+
+
+def test_a_worker_that_ends_with_its_script_leaves_nothing_behind(lab: Lab) -> None:
+    server = started(lab, "if [ $REASON = connect ]; then kill -9 $ID; fi", cookie_timeout=1)
+    cookie = lab.authenticate()
+    for times in range(1, 5):
+        assert lab.resume(cookie).wait() != 0
+        said(server, "connect", times)
+    deadline = time.monotonic() + 20
+    while any(session["in_use"] for session in server.show("sessions", "all")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert server.show("users") == []

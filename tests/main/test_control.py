@@ -55,6 +55,7 @@ def record(number: int, username: str = "") -> WorkerRecord:
         sid = SessionId(f"sid-{number}")
         made.tunnel = TunnelRecord(sid, username, "", Lease(), "vpns0", 1, 0.0, SessionConfig())
         made.state = ConnectionState.TUNNEL
+        made.sid, made.username = sid, username
     return made
 
 

@@ -160,3 +160,34 @@ def test_limits_that_make_no_sense_are_refused(site: Site, limits: str, said: st
     given = words.replace("ocserv_api = (1, 0)", f"ocserv_api = (1, 0)\n    ocserv_limits = Limits({limits})")
     site.install("ours", given)
     assert site.refusal("ours") == f"o.conf:1: ours: ocserv_limits: {said}"
+
+
+# ---- where it runs ------------------------------------------------------------------------------------------------
+
+PLAIN = GOOD.replace("async def ocserv_authenticate", "def ocserv_authenticate")
+
+
+def in_process(source: str, process: str) -> str:
+    return source.replace("    ocserv_api = (1, 0)\n", f"    ocserv_api = (1, 0)\n    ocserv_process = {process!r}\n")
+
+
+def test_a_plain_def_may_run_in_a_child(site: Site) -> None:
+    site.install("ours", in_process(PLAIN, "child"))
+    assert site.load("ours")[0]["loaded"] == ["Backend"]
+
+
+def test_an_async_def_may_not(site: Site) -> None:
+    site.install("ours", in_process(GOOD, "child"))
+    said = "o.conf:1: ours: ocserv_authenticate is an async def, which runs in no child"
+    assert site.refusal("ours") == said
+
+
+def test_what_a_back_end_serves_runs_in_secmod_all_the_same(site: Site) -> None:
+    serve = "\n    @hookimpl\n    async def ocserv_serve(self):\n        return None\n"
+    site.install("ours", in_process(PLAIN, "child") + serve)
+    assert site.load("ours")[0]["loaded"] == ["Backend"]
+
+
+def test_a_process_that_there_is_not(site: Site) -> None:
+    site.install("ours", in_process(PLAIN, "elsewhere"))
+    assert site.refusal("ours") == "o.conf:1: ours: ocserv_process must be 'secmod' or 'child', not 'elsewhere'"

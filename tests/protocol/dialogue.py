@@ -6,7 +6,7 @@ import re
 from typing import Any, ClassVar
 
 from ocserv_core.errors import HttpViolation
-from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthPrompt
+from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthPrompt, KdcReply
 from ocserv_core.model import Cookie, SessionId
 from ocserv_core.protocol.http1 import RequestReader
 from ocserv_core.protocol.login import Login
@@ -122,11 +122,18 @@ class Dialogue:
     def secmod_asks(self, text: str = "Please enter your password.", counter: int = 0, secret: bool = True) -> Command:
         return self._take(self.login.on_prompt(AuthPrompt(HANDLE, text, counter, secret)))
 
-    def secmod_grants(self) -> Command:
-        return self._take(self.login.on_granted(AuthGranted(SessionId("s" * 28), Cookie(COOKIE), "alice", "")))
+    def secmod_asks_the_mechanism(self, token: str = "") -> Command:
+        return self._take(self.login.on_prompt(AuthPrompt(HANDLE, "", token=token)))
 
-    def secmod_denies(self, text: str = "") -> Command:
-        return self._take(self.login.on_denied(AuthDenied(text)))
+    def secmod_grants(self, token: str = "") -> Command:
+        granted = AuthGranted(SessionId("s" * 28), Cookie(COOKIE), "alice", "", token)
+        return self._take(self.login.on_granted(granted))
+
+    def secmod_denies(self, text: str = "", token: str = "") -> Command:
+        return self._take(self.login.on_denied(AuthDenied(text, token)))
+
+    def secmod_has_asked_the_key_server(self, message: bytes = b"", failure: str = "") -> Command:
+        return self._take(self.login.on_kdc_reply(KdcReply(message, failure)))
 
     def secmod_knows_the_cookie(self, granted: bool = True) -> Command:
         return self._take(self.login.on_profile_reply(granted))

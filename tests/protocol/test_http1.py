@@ -147,6 +147,14 @@ def test_a_head_over_16_kib_is_too_long() -> None:
     assert refused(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 2800) == 431
 
 
+def test_a_head_may_be_longer_where_that_is_said() -> None:
+    reader = RequestReader(40 * 1024)
+    reader.receive_data(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Negotiate " + b"A" * 39000 + b"\r\n\r\n")
+    request = reader.next_request()
+    assert request is not None
+    assert request.headers.get("Authorization") == "Negotiate " + "A" * 39000
+
+
 def test_a_body_over_256_kib_is_too_long() -> None:
     assert refused(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 262145\r\n\r\n") == 413
 

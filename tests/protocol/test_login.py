@@ -26,6 +26,7 @@ from ocserv_core.protocol.login_words import (
     OpenTunnel,
 )
 
+from . import test_kkdcp, test_negotiate
 from .dialogue import COOKIE, HANDLE, SHA1, Dialogue, RecordedLogin, answer, config_auth, http, init, reply
 
 GROUPS = LoginSettings(
@@ -803,12 +804,16 @@ def test_whatever_is_requested_there_is_an_answer(requests: list[tuple[str, str,
 
 
 def test_every_row_of_the_table_is_exercised() -> None:
-    """Runs all dialogues of this module, and looks at which steps they took."""
-    for name, test in list(globals().items()):
-        if name.startswith("test_") and name != "test_every_row_of_the_table_is_exercised":
-            _run(test)
+    """Runs all dialogues of this module and of those beside it, and looks at which steps they took."""
+    for dialogues in (globals(), vars(test_negotiate), vars(test_kkdcp)):
+        for name, test in list(dialogues.items()):
+            if name.startswith("test_") and name not in ("test_every_row_of_the_table_is_exercised", *_BESIDE):
+                _run(test)
     declared = {(a, b, c) for (a, b), transition in TRANSITIONS.items() for c in transition.leads_to}
     assert declared - RecordedLogin.seen == set()
+
+
+_BESIDE = ("test_negotiate", "test_kkdcp")
 
 
 def _run(test: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocserv_core.protocol.http1 import Request
-from ocserv_core.protocol.login_input import choose_method, method_name, understand
+from ocserv_core.protocol.login_input import choose_method, choose_negotiated, method_name, understand
 from ocserv_core.protocol.login_table import Input
 from ocserv_core.protocol.pages import Page
 
@@ -27,16 +27,17 @@ from .dialogue import init
     ],
 )
 def test_what_a_request_means(method: str, target: str, body: bytes, happened: Input) -> None:
-    assert understand(Request(method, target, body=body), {})[0] is happened
+    assert understand(Request(method, target, body=body))[0] is happened
 
 
 def test_a_page_of_a_plugin_is_found_by_its_exact_path() -> None:
     page = Page("application/x-pem-file", b"CA")
-    assert understand(Request("GET", "/ca.pem"), {"/ca.pem": page}) == (Input.PAGE, page)
-    assert understand(Request("GET", "/ca.pem/x"), {"/ca.pem": page})[0] is Input.UNKNOWN
+    assert understand(Request("GET", "/ca.pem"), pages={"/ca.pem": page}) == (Input.PAGE, page)
+    assert understand(Request("GET", "/ca.pem/x"), pages={"/ca.pem": page})[0] is Input.UNKNOWN
 
 
 PLAIN, CERTIFICATE, BOTH, GSSAPI = ("plain",), ("certificate",), ("plain", "certificate"), ("gssapi",)
+WITH_TICKET = ("certificate", "gssapi")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,25 @@ def test_the_method_of_a_connection(
     methods: tuple[tuple[str, ...], ...], certificate: bool, chosen: tuple[str, ...] | None
 ) -> None:
     assert choose_method(methods, certificate=certificate) == chosen
+
+
+@pytest.mark.parametrize(
+    ("methods", "certificate", "chosen"),
+    [
+        ((GSSAPI, PLAIN), False, GSSAPI),
+        ((PLAIN, GSSAPI), False, GSSAPI),
+        ((PLAIN, GSSAPI), True, GSSAPI),
+        ((PLAIN, CERTIFICATE, GSSAPI), True, None),
+        ((PLAIN, CERTIFICATE, GSSAPI), False, GSSAPI),
+        ((WITH_TICKET, PLAIN), True, WITH_TICKET),
+        ((WITH_TICKET, PLAIN), False, None),
+        ((PLAIN,), False, None),
+    ],
+)
+def test_the_method_of_the_client_s_mechanism(
+    methods: tuple[tuple[str, ...], ...], certificate: bool, chosen: tuple[str, ...] | None
+) -> None:
+    assert choose_negotiated(methods, certificate=certificate) == chosen
 
 
 def test_the_primary_method_has_no_name() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ocserv_core.config.values import Group
+import msgspec
+
+from ocserv_core.config.values import Group, KdcProxy
 from ocserv_core.config.vhost import CertificateRequest, VhostOptions
 from ocserv_core.config.worker import WorkerVhost
 from ocserv_core.protocol.login_words import AskCont, LoginSettings, Send
+
+KDC = KdcProxy("/KdcProxy", "A", "tcp", "192.0.2.88", 88)
 
 
 def vhost(options: VhostOptions) -> WorkerVhost:
@@ -32,6 +36,7 @@ def test_every_setting_is_the_vhosts() -> None:
         cookie_timeout=7,
         included_http_headers=("A: b",),
         user_profile="/etc/ocserv/staff.xml",
+        kkdcp=(KDC, msgspec.structs.replace(KDC, realm="B"), msgspec.structs.replace(KDC, path="/other")),
     )
     assert LoginSettings.of(vhost(options)) == LoginSettings(
         vhost="example.test",
@@ -45,8 +50,9 @@ def test_every_setting_is_the_vhosts() -> None:
         included_headers=("A: b",),
         profile=b"<p/>",
         profile_name="staff.xml",
+        kdc_paths=("/KdcProxy", "/other"),
     )
 
 
 def test_commands_show_no_secrets() -> None:
-    assert "hunter2" not in f"{AskCont('h', 'hunter2')!r} {Send(b'hunter2')!r}"
+    assert "hunter2" not in f"{AskCont('h', 'hunter2', b'hunter2')!r} {Send(b'hunter2')!r}"

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "ocserv_core"
 WORDS = ("errors", "model", "log")
 PURE = ("config", "protocol", "state")
 MEANS = ("ipc", "system", "bridge", "plugin")
-ACTORS = ("main", "secmod", "worker", "builtin")
+ACTORS = ("main", "secmod", "host", "worker", "builtin")
 DOORS = ("cli",)
 ROOMS = (*PURE, *MEANS, *ACTORS, *DOORS)
 

@@ -25,6 +25,7 @@ ABOVE = {
 CLOSED: dict[str, dict[str, tuple[str, ...]]] = {
     "secmod": {"protocol": (), "bridge": ()},
     "main": {"bridge": (), "protocol": ("protocol.udp_peek",)},
+    "host": {"protocol": (), "bridge": (), "state": ()},
     "worker": {"plugin": ("plugin.api", "plugin.worker"), "state": ("state.latency",)},
 }
 """actor → rooms above it that are closed to it, but for the modules named."""

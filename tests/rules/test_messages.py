@@ -13,12 +13,14 @@ from ocserv_core.ipc.messages import Message
 from ocserv_core.main.nursery import Nursery
 from ocserv_core.main.requests import Requests
 from ocserv_core.main.secmod import Secmod
+from ocserv_core.secmod.child import Child
+from ocserv_core.secmod.hosts import HostProcess
 from ocserv_core.secmod.requests import PERMITS
 from ocserv_core.secmod.service import PERMITS as FROM_MAIN
 
 from .source import modules
 
-SECTION = re.compile(r"^# ---- (\w+(?:, \w+)*) (→|↔) (\w+) -+$")
+SECTION = re.compile(r"^# ---- (\w+(?:, \w+)*) (→|↔) (\w+)(?:; (\w+(?:, \w+)*) → (\w+))? -+$")
 CLASS = re.compile(r"^class (\w+)\(Message,.*\):$")
 DIRECTION = re.compile(r'^    """(\w+) → (\w+): ')
 
@@ -31,6 +33,10 @@ UNIONS = {
     ("secmod", "main"): messages.FromSecmodToMain,
     ("main", "nursery"): messages.FromMainToNursery,
     ("nursery", "main"): messages.FromNurseryToMain,
+    ("secmod", "host"): messages.FromSecmodToHost,
+    ("host", "secmod"): messages.FromHostToSecmod,
+    ("secmod", "child"): messages.FromSecmodToChild,
+    ("child", "secmod"): messages.FromChildToSecmod,
 }
 
 
@@ -40,7 +46,9 @@ def sections() -> dict[str, set[tuple[str, str]]]:
     pairs, arrow, name = set[tuple[str, str]](), "", ""
     for line in modules()["ipc.messages"].read_text(encoding="utf-8").splitlines():
         if match := SECTION.match(line):
-            pairs, arrow = {(sender, match[3]) for sender in match[1].split(", ")}, match[2]
+            directions = ((match[1], match[3]), (match[4] or "", match[5]))
+            pairs = {(sender, to) for senders, to in directions for sender in senders.split(", ") if sender}
+            arrow = match[2]
         elif match := CLASS.match(line):
             name = match[1]
             found[name] = pairs
@@ -62,12 +70,17 @@ def handlers() -> dict[tuple[str, str], Mapping[type[Message], Callable[..., Non
         ("worker", "main"): {kind: permit.handler for kind, permit in table.items()},
         ("secmod", "main"): Secmod._HANDLERS,
         ("nursery", "main"): {kind: permit.handler for kind, permit in Nursery.PERMITS.items()},
+        ("host", "secmod"): {kind: permit.handler for kind, permit in HostProcess.PERMITS.items()},
+        ("child", "secmod"): {kind: permit.handler for kind, permit in Child.PERMITS.items()},
     }
 
 
 ANSWERED = ("worker", "secmod"), ("main", "secmod"), ("worker", "main")
-HEARD = ("secmod", "main"), ("nursery", "main")
-SHARED = {"on_answer": {messages.SessionReply, messages.FinalStats}}
+HEARD = ("secmod", "main"), ("nursery", "main"), ("host", "secmod"), ("child", "secmod")
+SHARED = {
+    "on_answer": {messages.SessionReply, messages.FinalStats},
+    "on_outcome": {messages.Returned, messages.CallDenied, messages.CallUnavailable, messages.CallFault},
+}
 """Handlers of several messages: what waits for an answer gets it."""
 
 

@@ -15,6 +15,12 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 KINDS = ("rsa", "p256", "p384", "p521", "ed25519")
 _NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vpn.example")])
+_DIGESTS: dict[str, hashes.SHA224 | hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
+    "SHA224": hashes.SHA224(),
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
 _FROM = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
@@ -39,7 +45,7 @@ def key_pem(kind: str, pin: bytes | None = None, *, old: bool = False) -> bytes:
 
 
 @cache
-def certificate_pem(kind: str) -> bytes:
+def certificate_pem(kind: str, digest: str = "SHA256") -> bytes:
     """Its self-signed certificate."""
     signer = key(kind)
     built = (
@@ -50,7 +56,7 @@ def certificate_pem(kind: str) -> bytes:
         .serial_number(1)
         .not_valid_before(_FROM)
         .not_valid_after(_FROM + dt.timedelta(days=36500))
-        .sign(signer, None if kind.startswith("ed") else hashes.SHA256())
+        .sign(signer, None if kind.startswith("ed") else _DIGESTS[digest])
     )
     return built.public_bytes(serialization.Encoding.PEM)
 

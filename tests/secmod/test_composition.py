@@ -99,6 +99,10 @@ def test_attributes_add_up() -> None:
     assert merged.attributes == {"a": 1, "b": 2}
 
 
+def test_the_token_for_the_client_is_that_of_who_has_one() -> None:
+    assert merge(login(), [Identity("alice"), Identity("alice", token="b3V0")]).token == "b3V0"
+
+
 def test_back_ends_that_mean_different_users_deny() -> None:
     with pytest.raises(Denied):
         merge(login(), [Identity("alice"), Identity("bob")])

@@ -108,6 +108,18 @@ def test_another_question_counts_and_the_same_one_again_does_not() -> None:
     on_loop(dialogue())
 
 
+def test_a_denial_may_have_something_to_say_to_the_client_s_mechanism() -> None:
+    async def refuses(_login: Login, _ask: Ask) -> Identity:
+        raise Denied("Login failed.", "bm8=")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(refuses)
+        assert await desk.hear() == AuthDenied("Login failed.", "bm8=")
+
+    on_loop(dialogue())
+
+
 def test_every_back_end_of_a_method_is_asked_in_its_order() -> None:
     async def dialogue() -> None:
         desk = Desk()

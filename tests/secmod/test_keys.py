@@ -7,12 +7,22 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from ocserv_core.bridge.callbacks import ALGORITHMS as ASKED
 from ocserv_core.errors import ConfigError
-from ocserv_core.secmod.keys import ALGORITHMS, KeyRefused, KeyRing, KeySource, PrivateKey, load_key, read_pin
+from ocserv_core.secmod.keys import (
+    ALGORITHMS,
+    KeyRefused,
+    KeyRing,
+    KeySource,
+    PrivateKey,
+    end_point_of,
+    load_key,
+    read_pin,
+)
 
 from . import pki
 
@@ -241,3 +251,27 @@ def test_an_empty_pin_file_is_told(tmp_path: Path) -> None:
 def test_a_pin_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^o\.conf:3: cannot read the pin-file"):
         read_pin(str(tmp_path / "pin"), "o.conf", 3)
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "hashed_by"),
+    [
+        ("SHA256", hashes.SHA256()),
+        ("SHA384", hashes.SHA384()),
+        ("SHA512", hashes.SHA512()),
+        ("SHA224", hashes.SHA256()),
+    ],
+)
+def test_a_certificate_s_end_point_is_its_hash_by_what_signed_it(
+    tmp_path: Path, signed_by: str, hashed_by: hashes.HashAlgorithm
+) -> None:
+    file = tmp_path / "cert.pem"
+    file.write_bytes(pki.certificate_pem("p256", signed_by))
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    assert end_point_of(source("", str(file))) == certificate.fingerprint(hashed_by)
+
+
+def test_the_end_point_of_ed25519_is_by_sha_512(tmp_path: Path) -> None:
+    _, file = pki.write_pair(tmp_path, "ed25519")
+    certificate = x509.load_pem_x509_certificate(Path(file).read_bytes())
+    assert end_point_of(source("", file)) == certificate.fingerprint(hashes.SHA512())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from ocserv_core.config.build import read_config
 from ocserv_core.config.tree import ServerConfig
@@ -43,6 +45,23 @@ def test_a_configuration_is_made_ready(tmp_path: Path) -> None:
     assert prepared.vhosts["default"].keys.sign(0, "ECDSA-SHA256", bytes(32))
 
 
+def test_each_key_has_the_end_point_of_its_certificate(tmp_path: Path) -> None:
+    ready = prepare(1, configuration(tmp_path)).vhosts["default"]
+    certificate = x509.load_pem_x509_certificate((tmp_path / "p256-cert.pem").read_bytes())
+    assert ready.end_points == (certificate.fingerprint(hashes.SHA256()),)
+    assert (ready.end_point(0), ready.end_point(1), ready.end_point(-1)) == (ready.end_points[0], b"", b"")
+
+
+def test_the_hosts_of_kkdcp_have_their_addresses(tmp_path: Path) -> None:
+    ready = prepare(1, configuration(tmp_path, "kkdcp = /K R tcp@[::1]:88\nkkdcp = /K S udp@127.0.0.1:88\n"))
+    assert [route.address for route in ready.vhosts["default"].proxies] == ["::1", "127.0.0.1"]
+
+
+def test_a_host_of_kkdcp_without_an_address_is_told_at_its_line(tmp_path: Path) -> None:
+    (said,) = faults(configuration(tmp_path, "kkdcp = /K R tcp@127.0.0.1:88\nkkdcp = /K S udp@no-host.invalid:88\n"))
+    assert said.startswith("o.conf:9: kkdcp: the host 'no-host.invalid' has no address: ")
+
+
 def test_groups_are_looked_up_only_where_they_are_wanted(tmp_path: Path) -> None:
     assert prepare(1, configuration(tmp_path)).groups() == {}
     wanted = configuration(tmp_path, "auto-select-group = true\n")
@@ -68,8 +87,8 @@ def test_a_pin_file_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> Non
 
 
 def test_a_back_end_that_is_not_installed_is_told_at_its_line(tmp_path: Path) -> None:
-    (said,) = faults(configuration(tmp_path, "enable-auth = gssapi\n"))
-    assert said.startswith("o.conf:8: the auth back end 'gssapi' is not installed")
+    (said,) = faults(configuration(tmp_path, "enable-auth = oidc\n"))
+    assert said.startswith("o.conf:8: the auth back end 'oidc' is not installed")
 
 
 def test_a_store_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> None:
@@ -78,7 +97,7 @@ def test_a_store_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> None:
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    config = configuration(tmp_path, "session-store = valkey\nenable-auth = gssapi\n")
+    config = configuration(tmp_path, "session-store = valkey\nenable-auth = oidc\n")
     (tmp_path / "p256-key.pem").unlink()
     assert [said.split(":")[1] for said in faults(config)] == ["8", "5", "9"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 
@@ -16,6 +17,8 @@ from ocserv_core.ipc.messages import (
     AuthPrompt,
     CliStats,
     Decrypt,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -24,9 +27,10 @@ from ocserv_core.ipc.messages import (
     SignReply,
 )
 from ocserv_core.model import ClientInfo, Cookie, DisconnectReason, Endpoint, Identity, SessionId, Traffic
-from ocserv_core.plugin import Login
+from ocserv_core.plugin import Ask, Login, Prompt
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import Conversations
+from ocserv_core.secmod.kdc import KdcForwarder, KdcRoute
 from ocserv_core.secmod.keys import KeyRing, PrivateKey
 from ocserv_core.secmod.prepare import Prepared, PreparedVhost
 from ocserv_core.secmod.requests import MAX_KEY_USES, WorkerPeer
@@ -34,7 +38,8 @@ from tests.config.texts import config
 from tests.loop import on_loop, turn, until
 
 from . import pki
-from .backends import Backend, compose, one_password
+from .backends import Backend, Rounds, compose, one_password
+from .kdc import silent_key_server
 
 DIGEST = hashlib.sha256(b"text").digest()
 KNOWN = Cookie("known")
@@ -44,13 +49,21 @@ SID, OTHER_SID = SessionId("mine"), SessionId("another's")
 class Desk:
     """secmod with two vhosts, and what its workers hear."""
 
-    def __init__(self) -> None:
+    def __init__(self, rounds: Rounds = one_password, routes: tuple[KdcRoute, ...] = ()) -> None:
         server = config("[vhost:b.example]\n")
         key = pki.key("p256")
         assert isinstance(key, PrivateKey)
-        composition = compose({"plain": Backend(one_password)})
+        composition = compose({"plain": Backend(rounds)})
         vhosts = {
-            name: PreparedVhost(name, server.default.options, KeyRing([key]), composition, 20.0)
+            name: PreparedVhost(
+                name,
+                server.default.options,
+                KeyRing([key]),
+                composition,
+                20.0,
+                end_points=(b"first", b"second"),
+                proxies=routes,
+            )
             for name in ("default", "b.example")
         }
         self.prepared = Prepared(1, server, vhosts)
@@ -79,7 +92,7 @@ class Worker:
 
     def __init__(self, desk: Desk, ip: str = "192.0.2.7") -> None:
         remote, local = Endpoint(ip, 40000), Endpoint("192.0.2.1", 443)
-        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk)
+        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk, KdcForwarder())
         self.peer.channel = self  # type: ignore[assignment]  # only `send` is asked of it
         self.heard: list[Message] = []
 
@@ -193,6 +206,7 @@ TUNNEL_REFUSES = [
     AuthCont("handle-1", "x"),
     LogOut(KNOWN),
     ProfileRequest(KNOWN),
+    KdcRequest("default", "/KdcProxy", "R", b"message"),
 ]
 
 
@@ -219,6 +233,63 @@ def test_the_profile_is_not_for_the_cookie_of_another_vhost(worker: Worker) -> N
     worker.say(sign("b.example"))
     worker.say(ProfileRequest(KNOWN))
     assert worker.heard[1:] == [ProfileReply(False)]
+
+
+def test_a_token_reaches_the_back_end_as_base64() -> None:
+    async def dialogue() -> None:
+        desk = Desk(shows_its_ticket)
+        worker = Worker(desk)
+        worker.say(init())
+        assert await worker.hear() == AuthPrompt("handle-1", "", token="b3V0")
+        worker.say(AuthCont("handle-1", "", b"a ticket"))
+        assert await worker.hear() == AuthGranted(SID, Cookie("cookie"), base64.b64encode(b"a ticket").decode(), "")
+
+    on_loop(dialogue())
+
+
+async def shows_its_ticket(_login: Login, ask: Ask) -> Identity:
+    return Identity(await ask(Prompt("", token="b3V0")))
+
+
+@pytest.mark.parametrize(("key", "end_point"), [(0, b"first"), (1, b"second"), (7, b"")])
+def test_a_login_knows_the_certificate_whose_key_was_used(key: int, end_point: bytes) -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        worker = Worker(desk)
+        worker.say(Sign("default", key, "ECDSA-SHA256", DIGEST))
+        await worker.hear()
+        await worker.log_in()
+        assert desk.granted[0].end_point == end_point
+
+    on_loop(dialogue())
+
+
+def test_a_login_without_a_signature_is_taken_for_one_by_the_first_certificate() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        await Worker(desk).log_in()
+        assert desk.granted[0].end_point == b"first"
+
+    on_loop(dialogue())
+
+
+def test_a_kerberos_message_to_nowhere_is_answered(worker: Worker) -> None:
+    worker.say(KdcRequest("default", "/elsewhere", "R", b"message"))
+    assert worker.heard == [KdcReply(b"", "there is no key server behind this path")]
+
+
+def test_kerberos_messages_come_one_after_another() -> None:
+    async def dialogue() -> None:
+        async with silent_key_server() as route:
+            worker = Worker(Desk(routes=(route,)))
+            message = KdcRequest("default", "/KdcProxy", "R", b"message")
+            worker.say(message)
+            assert worker.refusal(message) == "a Kerberos message before the answer to another"
+            worker.peer.on_end(PeerLost("gone"))
+            await turn()
+            assert worker.heard == []
+
+    on_loop(dialogue())
 
 
 def test_statistics_of_another_s_session_are_a_violation(worker: Worker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -294,3 +295,17 @@ def test_the_parent_of_a_process_whatever_it_is_called() -> None:
         child.kill()
     with pytest.raises(ProcessLookupError):
         process.parent_of(child.pid)
+
+
+def test_a_light_fork_is_a_fork_with_a_chance_of_its_own() -> None:
+    def numbers() -> list[int]:
+        reader, writer = os.pipe()
+        pid = process.fork_light()
+        if pid == 0:
+            os.write(writer, str(random.getrandbits(62)).encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return [int(os.read(reader, 100)), random.getrandbits(62)]
+
+    child, parent = in_child(numbers)
+    assert child != parent

@@ -16,6 +16,8 @@ from ocserv_core.ipc.messages import (
     AuthCookieRequest,
     AuthLost,
     AuthPrompt,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -70,6 +72,13 @@ def test_whether_a_cookie_is_known(ends: Ends, granted: bool) -> None:
     ends.secmod.send(ProfileReply(granted))
     assert ends.link.ask_profile(Cookie("c"), 1) is granted
     assert ends.heard(ends.secmod) == [ProfileRequest(Cookie("c"))]
+
+
+def test_a_kerberos_message_and_its_answer(ends: Ends) -> None:
+    asked, reply = KdcRequest("default", "/KdcProxy", "R", b"message"), KdcReply(bytes(60000))
+    ends.secmod.send(reply)
+    assert ends.link.ask_kdc(asked, 1) == reply
+    assert ends.heard(ends.secmod) == [asked]
 
 
 def test_a_logout_is_told_and_not_answered(ends: Ends) -> None:

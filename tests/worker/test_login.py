@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -24,6 +25,8 @@ from ocserv_core.ipc.messages import (
     AuthGranted,
     AuthInit,
     AuthPrompt,
+    KdcReply,
+    KdcRequest,
     LogOut,
     Message,
     ProfileReply,
@@ -32,6 +35,7 @@ from ocserv_core.ipc.messages import (
     Terminate,
 )
 from ocserv_core.model import CertificateFacts, Cookie, DisconnectReason, Lease, SessionId
+from ocserv_core.protocol.kkdcp import build_kdc_message
 from ocserv_core.protocol.login import Login
 from ocserv_core.protocol.login_words import ConnectionFacts, LoginSettings
 from ocserv_core.worker.link import Ended
@@ -76,7 +80,9 @@ class FakeTls:
 class Table:
     """The driver, its client, secmod and main."""
 
-    def __init__(self, ends: Ends, certificate: CertificateFacts | None = None) -> None:
+    def __init__(
+        self, ends: Ends, certificate: CertificateFacts | None = None, settings: LoginSettings | None = None
+    ) -> None:
         self.ends = ends
         self.client, ours = socket.socketpair()
         self.client.settimeout(10)
@@ -87,7 +93,9 @@ class Table:
         self.helpers: list[threading.Thread] = []
         self.next_secmod: Channel[Any] | None = None
         self.tls = FakeTls(ours)
-        login = Login(LoginSettings("default", profile=b"<profile/>"), ConnectionFacts("AB" * 20, certificate))
+        login = Login(
+            settings or LoginSettings("default", profile=b"<profile/>"), ConnectionFacts("AB" * 20, certificate)
+        )
         self.driver = LoginDriver(
             self.tls, ours.fileno(), ends.link, login, certificate, "default", time.monotonic() + 10
         )
@@ -191,6 +199,37 @@ def test_secmod_hears_the_name_and_then_the_password(table: Table) -> None:
     first, second = table.ends.heard(table.ends.secmod)
     assert isinstance(first, AuthInit)
     assert (first.vhost, first.username, second) == ("default", "alice", AuthCont("handle", "secret"))
+
+
+def test_the_mechanism_of_a_client_logs_in() -> None:
+    table = Table(Ends(), settings=LoginSettings("default", methods=(("gssapi",),)))
+    token = bytes(range(256)) * 188
+    head = f"Negotiate {base64.b64encode(token).decode()}"
+    table.say(http("GET", "/"), http("GET", "/", Authorization=head), CONNECT)
+    table.secmod_answers(AuthPrompt("handle", ""), GRANTED)
+    table.main_opens()
+    table.run()
+    first, second = table.ends.heard(table.ends.secmod)
+    assert isinstance(first, AuthInit)
+    assert (first.username, second) == ("", AuthCont("handle", "", token))
+    assert b"401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n" in table.heard
+    table.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"), [(KdcReply(b"\0\0\0\1x"), b"200 OK"), (KdcReply(b"", "no"), b"502 Bad Gateway")]
+)
+def test_a_kerberos_message_is_forwarded(reply: KdcReply, status: bytes) -> None:
+    table = Table(Ends(), settings=LoginSettings("default", kdc_paths=("/KdcProxy",)))
+    body = build_kdc_message(b"\0\0\0\1q", "R")
+    table.leaves = True
+    table.say(http("POST", "/KdcProxy", "x" * len(body)).removesuffix(b"x" * len(body)) + body)
+    table.secmod_answers(reply)
+    with pytest.raises(LoginOver):
+        table.run()
+    assert table.ends.heard(table.ends.secmod) == [KdcRequest("default", "/KdcProxy", "R", b"\0\0\0\1q")]
+    assert table.heard.startswith(b"HTTP/1.1 " + status)
+    table.close()
 
 
 def test_main_hears_the_cookie_and_what_was_verified() -> None:

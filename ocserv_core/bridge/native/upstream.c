@@ -288,16 +288,16 @@ static int on_plain(struct oc_pump *p, int type, size_t n)
 	}
 }
 
-static int is_one_packet(const uint8_t *content, size_t n)
+static int is_one_packet(const struct oc_pump *p, const uint8_t *content, size_t n)
 {
 	return frame_length(content, n) == (long)(n - OC_FRAME_HEADER) &&
-	       (content[6] == OC_DATA || content[6] == OC_COMPRESSED);
+	       (content[6] == OC_DATA || (content[6] == OC_COMPRESSED && p->tls_compression));
 }
 
 /* A record's content where it was placed. */
 static int on_record(struct oc_pump *p, int type, const uint8_t *content, size_t n)
 {
-	if (type == OC_APPLICATION && n > OC_FRAME_HEADER && is_one_packet(content, n))
+	if (type == OC_APPLICATION && n > OC_FRAME_HEADER && is_one_packet(p, content, n))
 		return on_frame(p, content[6], content + OC_FRAME_HEADER, n - OC_FRAME_HEADER);
 	memcpy(p->plain.data, content, n);
 	oc_coalesce_undo(&p->gathered);

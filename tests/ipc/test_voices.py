@@ -10,9 +10,10 @@ import pytest
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.errors import PeerViolation
 from ocserv_core.ipc.messages import LogLine
+from ocserv_core.ipc.voices import BURST, RATE, TokenBucket, Voice
 from ocserv_core.log import LogTarget, open_log
 from ocserv_core.main.records import TunnelRecord, WorkerRecord
-from ocserv_core.main.voices import BURST, RATE, TokenBucket, Voice
+from ocserv_core.main.voices import WorkerVoice
 from ocserv_core.model import Endpoint, Lease, SessionId
 
 
@@ -46,7 +47,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_a_worker_speaks_in_the_name_that_main_gave_it(capsys: pytest.CaptureFixture[str]) -> None:
     open_log("main", LogTarget())
     worker = WorkerRecord(1, 1, Endpoint("192.0.2.7", 40000), Endpoint("192.0.2.1", 443), accepted=0.0)
-    voice = Voice("worker")
+    voice = WorkerVoice("worker")
     voice.answer_log_line(worker, hello("before the login"))
     worker.tunnel = TunnelRecord(SessionId("s"), "alice", "", Lease(), "vpns0", 5, 0.0, SessionConfig(mtu=1400))
     voice.answer_log_line(worker, hello("ocserv-main: in the tunnel"))

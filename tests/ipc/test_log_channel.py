@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ocserv_core.ipc.channel import Channel
+from ocserv_core.ipc.log_channel import LogChannel
 from ocserv_core.ipc.messages import FromMainToWorker, FromWorkerToMain, LogLine
 from ocserv_core.log import NOTICE
-from ocserv_core.worker.log_channel import LogChannel
 
 
 class Line:
@@ -21,7 +21,8 @@ class Line:
     def __init__(self) -> None:
         main, worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.main = Channel[Any](main, FromWorkerToMain, trusted=False)
-        self.handler = LogChannel(Channel[Any](worker, FromMainToWorker, trusted=True))
+        self.worker = Channel[Any](worker, FromMainToWorker, trusted=True)
+        self.handler = LogChannel(self.worker)
 
     def log(self, text: str, level: int = logging.INFO, **more: Any) -> None:
         self.handler.handle(logging.makeLogRecord({"levelno": level, "msg": text, **more}))
@@ -38,7 +39,7 @@ def line() -> Iterator[Line]:
     made = Line()
     yield made
     made.main.close()
-    made.handler.channel.close()
+    made.worker.close()
 
 
 def test_an_event_becomes_a_line(line: Line) -> None:
@@ -69,7 +70,7 @@ def test_what_main_does_not_take_is_dropped_and_told_later(line: Line) -> None:
     line.log("again")
     assert 0 < taken < 10_000
     assert line.heard() == [
-        LogLine(logging.WARNING, "3 lines dropped, main did not take them"),
+        LogLine(logging.WARNING, "3 lines dropped, nobody took them"),
         LogLine(logging.INFO, "again"),
     ]
 
@@ -77,7 +78,7 @@ def test_what_main_does_not_take_is_dropped_and_told_later(line: Line) -> None:
 def test_a_log_without_main_goes_nowhere(line: Line) -> None:
     line.main.close()
     line.log("hello")
-    line.handler.channel.close()
+    line.worker.close()
     line.log("hello")
     assert line.handler.dropped == 2
 

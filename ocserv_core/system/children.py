@@ -1,4 +1,4 @@
-"""The processes that main itself started, or inherited from a nursery that died: their end is awaited by pidfd."""
+"""The processes that this one started, or inherited from a child that died: their end is awaited by pidfd."""
 
 from __future__ import annotations
 

@@ -1,29 +1,36 @@
-"""The log of the nursery and of each worker: they hold no terminal and no file, main writes for them."""
+"""The log of a process that holds no terminal and no file (nursery, worker, host, child): main or secmod writes for
+it."""
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..errors import PeerLost
-from ..ipc.channel import Channel
-from ..ipc.messages import MAX_LOG_LINE, LogLine
 from ..log import LEVELS
+from .messages import MAX_LOG_LINE, LogLine, Message
 
 _CUT = " ... "
 _HEAD = 300
 
 
-class LogChannel(logging.Handler):
-    """Sends each event to main. It never waits: what main does not take at once is dropped, and counted."""
+class Sender(Protocol):
+    """What a line is sent by: a Channel, or the like."""
 
-    def __init__(self, channel: Channel[Any]) -> None:
+    def send(self, message: Message, fds: Sequence[int] = (), timeout: float = 10.0) -> None: ...
+
+
+class LogChannel(logging.Handler):
+    """Sends each event to the one who writes. It never waits: what is not taken at once is dropped, and counted."""
+
+    def __init__(self, channel: Sender) -> None:
         super().__init__()
         self.attach(channel)
 
-    def attach(self, channel: Channel[Any]) -> None:
-        """To main; a worker has its own, and nothing to tell of what its nursery could not say."""
+    def attach(self, channel: Sender) -> None:
+        """Another; whoever is forked has its own, and nothing to tell of what its parent could not say."""
         self.channel = channel
         self.dropped = 0
 
@@ -31,7 +38,7 @@ class LogChannel(logging.Handler):
         """One LogLine."""
         try:
             if self.dropped:
-                self._send(logging.WARNING, f"{self.dropped} lines dropped, main did not take them")
+                self._send(logging.WARNING, f"{self.dropped} lines dropped, nobody took them")
                 self.dropped = 0
             self._send(_known(record.levelno), _shortened(self.format(record)))
         except (TimeoutError, PeerLost):
@@ -42,7 +49,7 @@ class LogChannel(logging.Handler):
 
 
 def _known(level: int) -> int:
-    """A level that main knows: the next lower one."""
+    """A level that the log knows: the next lower one."""
     return LEVELS[max(0, bisect_right(LEVELS, level) - 1)]
 
 
