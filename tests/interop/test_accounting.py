@@ -98,7 +98,7 @@ def test_who_cannot_be_accounted_gets_no_tunnel(lab: Lab, environment: Environme
     server = start(lab, environment, acct='"sqlite[file=/nowhere/accounts]"')
     client = lab.login()
     assert client.wait() != 0
-    assert server.log.find("gets no tunnel: accounting is not available: /nowhere/accounts: unable to open")
+    server.log.wait_for("gets no tunnel: accounting is not available: /nowhere/accounts: unable to open")
     assert server.show("status")["Active sessions"] == 0
 
 
@@ -154,5 +154,5 @@ def test_a_refusal_or_a_fault_at_the_start_refuses_the_tunnel(lab: Lab, tmp_path
     environment.write("broken", BROKEN.format(act=act), group="acct")
     server = start(lab, environment, acct='"broken"')
     assert lab.login().wait() != 0
-    assert server.log.find(said)
+    server.log.wait_for(said)
     assert server.show("status")["Active sessions"] == 0

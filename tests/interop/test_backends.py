@@ -25,14 +25,14 @@ def test_the_example_of_a_back_end_lets_in_who_knows_a_voucher(lab: Lab, environ
     server = start(lab, environment, auth=f'"voucher[file={lab.write("vouchers", "summer-2026 winter-2027")}]"')
     client = lab.openconnect("--user", "zoe", stdin="winter-2027\n").await_connected()
     assert client.host.ping(GATEWAY4)
-    assert server.log.find(r"'zoe' from .* is authenticated by voucher")
+    server.log.wait_for(r"'zoe' from .* is authenticated by voucher")
 
 
 def test_the_example_denies_who_does_not(lab: Lab, environment: Environment) -> None:
     environment.install(EXAMPLES / "ocserv-auth-voucher")
     server = start(lab, environment, auth=f'"voucher[file={lab.write("vouchers", "summer-2026")}]"')
     assert lab.openconnect("--user", "zoe", stdin="spring-1999\n").wait() != 0
-    assert server.log.find("login of 'zoe' from .* failed: This voucher is not valid.")
+    server.log.wait_for("login of 'zoe' from .* failed: This voucher is not valid.")
     assert not server.log.find("spring-1999")
 
 
@@ -43,7 +43,7 @@ def test_where_its_file_is_gone_the_log_says_so_and_nobody_has_failed(lab: Lab, 
     assert client.wait() != 0
     assert "The server is busy, please try again later." in client.output.text
     said = "the back end 'voucher' is not available: /nowhere/vouchers: No such file or directory"
-    assert server.log.find(f"login of 'zoe' from .* failed: {said}")
+    server.log.wait_for(f"login of 'zoe' from .* failed: {said}")
     assert server.show("status")["Total authentication failures"] == 0
 
 

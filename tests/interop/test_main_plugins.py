@@ -67,14 +67,14 @@ def test_it_refuses_connections(lab: Lab, environment: Environment) -> None:
     friend, stranger = lab.host(), lab.host()
     server = watching(lab, environment, f"[banned={stranger.address4}]", admit=admit)
     assert lab.login(host=stranger).wait() != 0
-    assert server.log.find(rf"{stranger.address4}:\d+ is refused: it is not wanted")
+    server.log.wait_for(rf"{stranger.address4}:\d+ is refused: it is not wanted")
     lab.connect(host=friend)
 
 
 def test_where_it_raises_that_connection_is_refused_and_the_server_goes_on(lab: Lab, environment: Environment) -> None:
     server = watching(lab, environment, admit="raise KeyError(remote.ip)")
     assert lab.login().wait() != 0
-    assert server.log.find("is refused: the plugin 'watching' failed")
+    server.log.wait_for("is refused: the plugin 'watching' failed")
     assert server.show("status")["Status"] == "online"
 
 

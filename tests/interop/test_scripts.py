@@ -104,7 +104,7 @@ def test_one_that_fails_refuses_the_tunnel_and_the_cookie_stays_good(lab: Lab) -
     refused = lab.resume(cookie)
     assert refused.wait() != 0
     assert "401" in refused.output.text
-    assert server.log.find("said ends with 7: 'alice' gets no tunnel")
+    server.log.wait_for("said ends with 7: 'alice' gets no tunnel")
     lab.write("gate", "")
     lab.resume(cookie).await_connected()
     assert not server.log.find("script disconnect")
@@ -115,7 +115,7 @@ def test_one_that_cannot_run_refuses_the_tunnel(lab: Lab, what: str) -> None:
     path = lab.path("nothing") if what == "missing" else lab.write("text", "no program", mode=0o755)
     server = lab.start_server(connect_script=path)
     assert lab.login().wait() != 0
-    assert server.log.find(f"connect-script: cannot run {path}: (No such file|Exec format)")
+    server.log.wait_for(f"connect-script: cannot run {path}: (No such file|Exec format)")
 
 
 def test_while_it_runs_others_are_served(lab: Lab) -> None:
@@ -197,7 +197,7 @@ def test_max_same_clients_counts_who_is_on_the_way(lab: Lab) -> None:
     said(server, "connect")
     second = lab.login()
     assert second.wait() != 0
-    assert server.log.find("'alice' is connected 1 times, the most allowed")
+    server.log.wait_for("'alice' is connected 1 times, the most allowed")
     lab.write("gate", "")
     first.await_connected()
 

@@ -65,7 +65,7 @@ def test_an_address_that_is_another_session_s_refuses_the_tunnel(lab: Lab, envir
     server = start(lab, environment, session_config=fixed)
     lab.connect("alice")
     assert lab.login("bob").wait() != 0
-    assert server.log.find("no tunnel for 'bob' from .*: 198.51.100.66 is another session's")
+    server.log.wait_for("no tunnel for 'bob' from .*: 198.51.100.66 is another session's")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_address_that_is_another_session_s_refuses_the_tunnel(lab: Lab, envir
 def test_what_is_wrong_refuses_the_tunnel(lab: Lab, environment: Environment, act: str, said: str) -> None:
     server = start(lab, environment, session_config=says(environment, "odd", act))
     assert lab.login().wait() != 0
-    assert server.log.find(f"the cookie opens no tunnel: .*{said}"), server.log.tail()
+    server.log.wait_for(f"the cookie opens no tunnel: .*{said}")
     assert server.show("status")["Active sessions"] == 0
 
 
@@ -111,5 +111,5 @@ def test_a_malformed_file_refuses_its_user_alone(lab: Lab) -> None:
     client = lab.login("alice")
     assert client.wait() != 0
     assert "401" in client.output.text
-    assert server.log.find(f"the cookie opens no tunnel: the back end 'files' denies: {file}:1: dns: ")
+    server.log.wait_for(f"the cookie opens no tunnel: the back end 'files' denies: {file}:1: dns: ")
     lab.connect("bob")
