@@ -9,6 +9,7 @@
     ├── PeerViolation      a sibling process sent what its permits do not allow
     ├── PeerLost           a sibling process is gone
     └── ClientError        a client broke the protocol; ends that client only
+        ├── ClientGone     … or is gone
         └── HttpViolation  … in HTTP; answered with `status`
 
 Anything else that is raised is a bug and keeps its traceback.

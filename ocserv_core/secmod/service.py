@@ -175,7 +175,7 @@ class Service:
         server = prepared.config.server
         if self._sessions is None:
             store = open_store(server.session_store.name, server.state_dir)
-            self._sessions = Sessions(store, self._on_logged_out, self._accounting_of)
+            self._sessions = Sessions(store, self._end_session, self._accounting_of)
         self._sessions.use(prepared.config)
         self._gate.phase = Phase.SERVING
         self._serving.use([instance for vhost in prepared.vhosts.values() for instance in vhost.instances()])
@@ -283,8 +283,8 @@ class Service:
         named = self.current.vhosts.get(vhost)
         return None if named is None else named.accounting
 
-    def _on_logged_out(self, sid: SessionId) -> None:
-        self._main.send(DisconnectSession(sid, DisconnectReason.USER, "logged out"))
+    def _end_session(self, sid: SessionId, reason: DisconnectReason, text: str) -> None:
+        self._main.send(DisconnectSession(sid, reason, text))
 
     def _send_stats(self) -> None:
         self._main.send(

@@ -62,9 +62,12 @@ class Sessions:
     """The table, its store, and the configuration whose cookie rules hold."""
 
     def __init__(
-        self, store: MemoryStore | SqliteStore, disconnect: Callable[[SessionId], None], instance_of: InstanceOf
+        self,
+        store: MemoryStore | SqliteStore,
+        disconnect: Callable[[SessionId, DisconnectReason, str], None],
+        instance_of: InstanceOf,
     ) -> None:
-        """disconnect: ends the tunnel of a session whose user has logged out."""
+        """disconnect: ends the tunnel of a session whose user has logged out, or that was revoked."""
         self._store = store
         self._disconnect = disconnect
         self._config: ServerConfig | None = None
@@ -198,7 +201,7 @@ class Sessions:
             _log.info("session %s is revoked", short(sid))
             if revoked.workers:
                 # Also the one that is being opened, of which main's list of users knows nothing.
-                self._disconnect(sid)
+                self._disconnect(sid, DisconnectReason.SERVER, "revoked")
         else:
             # The store may still have it: perhaps it could not be read when this process began.
             self._store.apply(Change(sid, None))
@@ -212,7 +215,7 @@ class Sessions:
             return
         _log.info("'%s' logs out (session %s)", session.identity.username, short(session.sid))
         if self._table.log_out(session.sid, now, self._policy(session.vhost)) is not None:
-            self._disconnect(session.sid)
+            self._disconnect(session.sid, DisconnectReason.USER, "logged out")
         self._write()
 
     def knows(self, cookie: Cookie, vhost: str | None) -> bool:
