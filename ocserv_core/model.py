@@ -160,11 +160,30 @@ class Traffic(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
+class PluginCounters(msgspec.Struct, array_like=True):
+    """What came of the calls of a plugin since it was loaded. `refused`: not begun, for want of a place or since it is
+    left alone. `busy` and `busiest`: seconds of all `stretches` of its work, and of the longest. `last_error` is what
+    it says of its server, or the type of an exception."""
+
+    granted: int = 0
+    denied: int = 0
+    failed: int = 0
+    refused: int = 0
+    stretches: int = 0
+    busy: float = 0.0
+    busiest: float = 0.0
+    last_error: str = ""
+
+    def note_stretch(self, seconds: float) -> None:
+        """A stretch of work has ended."""
+        self.stretches += 1
+        self.busy += seconds
+        self.busiest = max(self.busiest, seconds)
+
+
 class PluginReport(msgspec.Struct, frozen=True, array_like=True):
-    """An instance of a back end, as `occtl show plugins` tells of it: where it comes from, whether it is asked at all
-    (`breaker`), and what came of the logins since the configuration was read. `busiest` and `busy` are seconds of work,
-    of the longest stretch and of all `stretches`. `last_error` is what the
-    back end says of its server, or the type of an exception."""
+    """A plugin that is loaded, as `occtl show plugins` tells of it: where it comes from, whether it is asked at all
+    (`breaker`; empty where nothing can be left alone), and how it does."""
 
     vhost: str
     group: str
@@ -176,11 +195,4 @@ class PluginReport(msgspec.Struct, frozen=True, array_like=True):
     breaker: str
     working: int = 0
     waiting: int = 0
-    granted: int = 0
-    denied: int = 0
-    failed: int = 0
-    refused: int = 0
-    stretches: int = 0
-    busy: float = 0.0
-    busiest: float = 0.0
-    last_error: str = ""
+    counters: PluginCounters = msgspec.field(default_factory=PluginCounters)

@@ -264,23 +264,24 @@ def plugin_view(plugin: PluginReport) -> View:
 
 
 def _plugin(plugin: PluginReport) -> Iterable[Line]:
-    mean = 1000 * plugin.busy / plugin.stretches if plugin.stretches else 0.0
+    did = plugin.counters
+    mean = 1000 * did.busy / did.stretches if did.stretches else 0.0
     yield line(text("Plugin", plugin.name), text("Group", plugin.group), text("vhost", plugin.vhost))
     yield line(text("Distribution", plugin.distribution), text("Version", plugin.version), text("API", plugin.api))
     yield line(text("Process", plugin.process), text("Breaker", plugin.breaker))
     yield line(number("Working", plugin.working), number("Waiting", plugin.waiting))
     yield line(
-        number("Granted", plugin.granted),
-        number("Denied", plugin.denied),
-        number("Failed", plugin.failed),
-        number("Refused", plugin.refused),
+        number("Granted", did.granted),
+        number("Denied", did.denied),
+        number("Failed", did.failed),
+        number("Refused", did.refused),
     )
     yield line(
-        number("Stretches of work", plugin.stretches),
+        number("Stretches of work", did.stretches),
         text("Mean", f"{mean:.1f} ms"),
-        text("Longest", f"{1000 * plugin.busiest:.1f} ms"),
+        text("Longest", f"{1000 * did.busiest:.1f} ms"),
     )
-    yield line(text("Last error", plugin.last_error))
+    yield line(text("Last error", did.last_error))
 
 
 def _flag(key: str, value: bool, shown: str | None) -> Field:

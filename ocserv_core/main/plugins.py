@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
 import pluggy
 
 from ..config.tree import ServerConfig
-from ..model import DEFAULT_VHOST, DisconnectReason, Endpoint, PluginReport, Traffic
+from ..model import DEFAULT_VHOST, DisconnectReason, Endpoint, PluginCounters, PluginReport, Traffic
 from ..plugin.backends import Command, Tunnel
-from ..plugin.manager import Plugin, load, new_manager, seal
+from ..plugin.manager import Plugin, alone, load, new_manager, seal
 from .records import TunnelRecord, WorkerRecord
 
 _log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ SLOW = 0.01
 
 GROUP = "ocserv.main"
 
-REFUSED_BY_FAULT = "the plugin '{}' failed"
+FAILED = "the plugin '{}' failed"
 
 
 class MainPlugins:
@@ -33,18 +32,15 @@ class MainPlugins:
 
     def __init__(self, plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> None:
         self._manager = manager
-        self._reports = {plugin.name: _report(plugin) for plugin in plugins}
         self._plugins = plugins
-
-    def __bool__(self) -> bool:
-        return bool(self._plugins)
+        self._counters = {plugin.name: PluginCounters() for plugin in plugins}
 
     # ---- hooks
 
     def refuses(self, remote: Endpoint, local: Endpoint) -> str:
         """Why a connection is not served, by the first who has a reason; nothing where it is."""
         for plugin in self._having("ocserv_client_admit"):
-            reason = REFUSED_BY_FAULT.format(plugin.name)
+            reason = FAILED.format(plugin.name)
             with self._watched(plugin):
                 reason = self._call(plugin, "ocserv_client_admit", remote=remote, local=local) or ""
             if reason:
@@ -67,7 +63,7 @@ class MainPlugins:
     def run(self, words: Sequence[str]) -> tuple[bool, str]:
         """A command of occtl: whether it was carried out, and what it says."""
         for plugin in self._having("ocserv_occtl_commands"):
-            said: tuple[bool, str] | None = (False, REFUSED_BY_FAULT.format(plugin.name))
+            said: tuple[bool, str] | None = (False, FAILED.format(plugin.name))
             with self._watched(plugin):
                 said = _run(self._call(plugin, "ocserv_occtl_commands"), words)
             if said is not None:
@@ -76,30 +72,31 @@ class MainPlugins:
 
     def reports(self) -> list[PluginReport]:
         """For occtl."""
-        return list(self._reports.values())
+        return [plugin.report("", "main", self._counters[plugin.name]) for plugin in self._plugins]
 
     # ---- calls
 
     def _having(self, hook: str) -> list[Plugin]:
-        return [plugin for plugin in self._plugins if getattr(plugin.implementation, hook, None) is not None]
+        return [plugin for plugin in self._plugins if plugin.has(hook)]
 
     def _call(self, plugin: Plugin, hook: str, **arguments: object) -> Any:
-        others = [other.implementation for other in self._plugins if other is not plugin]
-        return self._manager.subset_hook_caller(hook, others)(**arguments)
+        return alone(self._manager, plugin, hook)(**arguments)
 
     @contextlib.contextmanager
     def _watched(self, plugin: Plugin) -> Iterator[None]:
-        began = time.monotonic()
-        fault = ""
+        began, counters = time.monotonic(), self._counters[plugin.name]
         try:
             yield
         except Exception as error:  # noqa: BLE001 (a plugin's fault is this call's, and nobody else's)
-            fault = type(error).__name__
-            _log.exception(REFUSED_BY_FAULT.format("%s"), plugin.name)
+            counters.failed += 1
+            counters.last_error = type(error).__name__
+            _log.exception(FAILED.format("%s"), plugin.name)
+        else:
+            counters.granted += 1
         took = time.monotonic() - began
+        counters.note_stretch(took)
         if took > SLOW:
             _log.warning("the plugin '%s' held up everybody for %.0f ms", plugin.name, took * 1e3)
-        self._reports[plugin.name] = _noted(self._reports[plugin.name], took, fault)
 
 
 NO_PLUGINS = MainPlugins((), new_manager())
@@ -135,30 +132,4 @@ def _facts(worker: WorkerRecord, tunnel: TunnelRecord) -> Tunnel:
         lease=tunnel.lease,
         device=tunnel.device,
         started=tunnel.started,
-    )
-
-
-def _report(plugin: Plugin) -> PluginReport:
-    origin = plugin.origin
-    return PluginReport(
-        vhost="",
-        group=GROUP,
-        name=plugin.name,
-        process="main",
-        distribution=origin.distribution,
-        version=origin.version,
-        api=origin.api,
-        breaker="",
-    )
-
-
-def _noted(report: PluginReport, took: float, fault: str) -> PluginReport:
-    return msgspec.structs.replace(
-        report,
-        stretches=report.stretches + 1,
-        granted=report.granted + (not fault),
-        failed=report.failed + bool(fault),
-        busy=report.busy + took,
-        busiest=max(report.busiest, took),
-        last_error=fault or report.last_error,
     )

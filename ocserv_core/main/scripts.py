@@ -91,13 +91,8 @@ async def _run_unheeded(name: str, path: str, variables: dict[str, str]) -> None
     except SystemFailure as failure:
         _log.error("%s: %s", name, failure)
         return
-    try:
-        async with asyncio.timeout(RUNS_AT_MOST):
-            await wait_exit(pid)
-    except TimeoutError:
-        _log.error("%s (%s) runs for more than %g s: it is killed", name, path, RUNS_AT_MOST)
-        _kill_group(pid, signal.SIGKILL)
-        await wait_exit(pid)
+    if await _end_group(pid, RUNS_AT_MOST) == -signal.SIGKILL:
+        _log.error("%s (%s) was killed; %g s are the most that it may run", name, path, RUNS_AT_MOST)
 
 
 def _kill_group(pid: int, number: signal.Signals) -> None:

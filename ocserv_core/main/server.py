@@ -260,7 +260,7 @@ class Server:
     def _reap_adopted(self) -> None:
         """What a script has left in the background is main's when the script has ended, and nobody waits for it."""
         workers = {record.pid for record in self._workers.records.values()}
-        known = AWAITED | workers | {*self._nurseries.pids, self._secmod.pid}
+        known = {*AWAITED, *workers, *self._nurseries.pids, self._secmod.pid}
         reap_others([pid for pid in adopted(()) if pid not in known])
 
     def stop(self) -> None:

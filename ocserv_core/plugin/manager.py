@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import msgspec
 import pluggy
 from stevedore import NamedExtensionManager
 
 from ..config.values import BackendSpec
 from ..errors import ConfigError
+from ..model import PluginCounters, PluginReport
 from .api import check_api
 from .backends import NO_SESSIONS, BackendContext, Limits, OptionError, SessionActs
 from .hookspecs import PROJECT, SPECS, ServeSpecs
@@ -69,6 +71,42 @@ class Plugin:
     def process(self) -> str:
         """Where its hooks run: SECMOD or CHILD."""
         return getattr(self.implementation, "ocserv_process", None) or SECMOD
+
+    def has(self, hook: str) -> bool:
+        """Whether it implements a hook."""
+        return getattr(self.implementation, hook, None) is not None
+
+    def report(
+        self,
+        vhost: str,
+        process: str,
+        counters: PluginCounters,
+        *,
+        breaker: str = "",
+        working: int = 0,
+        waiting: int = 0,
+    ) -> PluginReport:
+        """For occtl, as of now."""
+        origin = self.origin
+        return PluginReport(
+            vhost=vhost,
+            group=self.group,
+            name=self.name,
+            process=process,
+            distribution=origin.distribution,
+            version=origin.version,
+            api=origin.api,
+            breaker=breaker,
+            working=working,
+            waiting=waiting,
+            counters=msgspec.structs.replace(counters),
+        )
+
+
+def alone(manager: pluggy.PluginManager, plugin: Plugin, hook: str) -> Callable[..., Any]:
+    """A hook of this plugin, without those of the others."""
+    others = [other for other in manager.get_plugins() if other is not plugin.implementation]
+    return manager.subset_hook_caller(hook, others)
 
 
 def new_manager() -> pluggy.PluginManager:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from ..config.build import read_user_options
 from ..config.session import CHANGEABLE
 from ..errors import ConfigErrors
-from ..ipc.messages import DisconnectSession, Message, UpdateSession
-from ..model import DisconnectReason, SessionId, short
+from ..ipc.messages import Message, UpdateSession
+from ..model import SessionId, short
 from ..plugin.backends import OptionError, Options, Session
 from .sessions import Sessions
 
@@ -32,8 +32,7 @@ class Acts:
     def disconnect(self, sid: SessionId, text: str) -> None:
         """End the session."""
         _log.info("session %s is ended by a back end: %s", short(sid), text)
-        self._sessions().revoke(sid)
-        self._tell(DisconnectSession(sid, DisconnectReason.SERVER, text))
+        self._sessions().revoke(sid, text)
 
     def update(self, sid: SessionId, options: Options) -> None:
         """Let other options hold; also after a reconnect. OptionError."""

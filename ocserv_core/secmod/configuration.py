@@ -18,7 +18,7 @@ from .instance import Instance
 _log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class TunnelRefused(Exception):
     """No tunnel: `status` is what the client is answered, the text is for the log."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 async def options_of(session: Session, instances: Sequence[Instance]) -> UserOptions | None:
-    """The additional configuration of a session; None where nobody is asked. Refused."""
+    """The additional configuration of a session; None where nobody is asked. TunnelRefused."""
     said = [await _ask(instance, session) for instance in instances]
     return functools.reduce(_overlay, said) if said else None
 
@@ -41,12 +41,12 @@ async def _ask(instance: Instance, session: Session) -> UserOptions:
     try:
         answer = await instance.call("ocserv_session_config", session=session)
     except Denied as denial:
-        raise Refused(401, f"the back end '{instance.name}' denies: {denial}") from None
+        raise TunnelRefused(401, f"the back end '{instance.name}' denies: {denial}") from None
     except Unavailable as silence:
-        raise Refused(503, f"the back end '{instance.name}' is not available: {silence}") from None
+        raise TunnelRefused(503, f"the back end '{instance.name}' is not available: {silence}") from None
     except Exception:  # noqa: BLE001 (a plugin's fault is this session's, and nobody else's)
         _log.exception("the back end '%s' failed to configure '%s'", instance.name, session.username)
-        raise Refused(503, f"the back end '{instance.name}' failed") from None
+        raise TunnelRefused(503, f"the back end '{instance.name}' failed") from None
     return _read(instance.name, session.username, answer)
 
 
@@ -55,7 +55,7 @@ def _read(name: str, username: str, answer: object) -> UserOptions:
         lines = msgspec.convert(answer or {}, dict[str, str | list[str]])
         reading = read_user_options(lines, f"the options of '{username}' by '{name}'")
     except (msgspec.ValidationError, ConfigErrors) as error:
-        raise Refused(503, f"the back end '{name}' said what is no configuration: {error}") from None
+        raise TunnelRefused(503, f"the back end '{name}' said what is no configuration: {error}") from None
     for warning in reading.warnings:
         _log.warning("%s", warning)
     return reading.options

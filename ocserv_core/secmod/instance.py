@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 import pluggy
 
-from ..model import Identity, PluginReport
+from ..model import Identity, PluginCounters, PluginReport
 from ..plugin.backends import Ask, Denied, Login, Prompt, Unavailable
-from ..plugin.manager import CHILD, Plugin
+from ..plugin.manager import CHILD, Plugin, alone
 from ..state.breaker import Breaker, BreakerState
 from .child import ChildFault
 from .execution import Execution, InChild, InThread
@@ -35,27 +33,6 @@ class Refused(Unavailable):
     """The login was not begun, or not gone on with: no place, or the back end is left alone."""
 
 
-@dataclass(slots=True)
-class InstanceCounters:
-    """What came of its logins so far. `refused`: not begun, for want of a place or since it is left alone. `busy` and
-    `busiest`: seconds of all its stretches of work, and of the longest."""
-
-    granted: int = 0
-    denied: int = 0
-    failed: int = 0
-    refused: int = 0
-    stretches: int = 0
-    busy: float = 0.0
-    busiest: float = 0.0
-    last_error: str = ""
-
-    def note_stretch(self, seconds: float) -> None:
-        """A stretch of work has ended."""
-        self.stretches += 1
-        self.busy += seconds
-        self.busiest = max(self.busiest, seconds)
-
-
 class Instance:
     """A plugin that is loaded, with its places and its breaker."""
 
@@ -63,7 +40,7 @@ class Instance:
         self.plugin = plugin
         self.name = plugin.name
         self.limits = plugin.limits
-        self.counters = InstanceCounters()
+        self.counters = PluginCounters()
         self.working = 0
         self.waiting = 0
         self.threads = 0
@@ -80,19 +57,13 @@ class Instance:
 
     def report(self, vhost: str) -> PluginReport:
         """For occtl."""
-        origin, counters = self.plugin.origin, self.counters
-        return PluginReport(
-            vhost=vhost,
-            group=self.plugin.group,
-            name=self.name,
-            process=self.plugin.process,
-            distribution=origin.distribution,
-            version=origin.version,
-            api=origin.api,
+        return self.plugin.report(
+            vhost,
+            self.plugin.process,
+            self.counters,
             breaker=self.breaker.value,
             working=self.working,
             waiting=self.waiting,
-            **dataclasses.asdict(counters),
         )
 
     async def authenticate(self, login: Login, ask: Ask) -> Identity:
@@ -133,7 +104,7 @@ class Instance:
 
     def has(self, hook: str) -> bool:
         """Whether the plugin implements it."""
-        return getattr(self.plugin.implementation, hook, None) is not None
+        return self.plugin.has(hook)
 
     async def _within_bounds(self, work: _Work, act: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -195,9 +166,7 @@ class Instance:
         return await outcome
 
     def _caller(self, hook: str) -> Callable[..., Any]:
-        """The hook of this plugin alone."""
-        others = [other for other in self._manager.get_plugins() if other is not self.plugin.implementation]
-        return self._manager.subset_hook_caller(hook, others)
+        return alone(self._manager, self.plugin, hook)
 
     def begin(self, work: _Work) -> None:
         """A login wants to work, perhaps after a wait in the queue. Refused where it shall not."""

@@ -45,7 +45,7 @@ from ..state.sessions import (
 )
 from .accounting import Accounting, Ending, InstanceOf
 from .composition import Method
-from .configuration import Refused, options_of, with_updates
+from .configuration import TunnelRefused, options_of, with_updates
 from .instance import Instance
 from .store import Change, MemoryStore, SqliteStore
 
@@ -125,7 +125,7 @@ class Sessions:
             return SessionReply(message.request, refused=found.value, status=401)
         try:
             overlay = await options_of(view(found, message.remote_ip, local_ip), configuration)
-        except Refused as refusal:
+        except TunnelRefused as refusal:
             return SessionReply(message.request, refused=str(refusal), status=refusal.status)
         # While a back end was asked, the session may have ended.
         found = self._table.open(
@@ -194,14 +194,14 @@ class Sessions:
             message.request, message.sid, outcome.traffic, outcome.reason, cookie_lives=outcome.cookie_lives
         )
 
-    def revoke(self, sid: SessionId) -> None:
-        """Forget the session and its cookie."""
+    def revoke(self, sid: SessionId, text: str = "revoked") -> None:
+        """Forget the session and its cookie, and end its tunnel; `text` says why."""
         revoked = self._table.revoke(sid)
         if revoked is not None:
             _log.info("session %s is revoked", short(sid))
             if revoked.workers:
                 # Also the one that is being opened, of which main's list of users knows nothing.
-                self._disconnect(sid, DisconnectReason.SERVER, "revoked")
+                self._disconnect(sid, DisconnectReason.SERVER, text)
         else:
             # The store may still have it: perhaps it could not be read when this process began.
             self._store.apply(Change(sid, None))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import os
 import signal
 from collections.abc import Collection
 
-AWAITED: set[int] = set()
-"""The children of this process that somebody waits for now."""
+AWAITED: collections.Counter[int] = collections.Counter()
+"""By how many each child of this process is waited for: a wait may begin before one that was cancelled is over."""
 
 
 async def wait_exit(pid: int) -> int:
@@ -17,11 +18,13 @@ async def wait_exit(pid: int) -> int:
 
     A pid that is no child of ours (any more) counts as ended with status 0.
     """
-    AWAITED.add(pid)
+    AWAITED[pid] += 1
     try:
         return await _wait_exit(pid)
     finally:
-        AWAITED.discard(pid)
+        AWAITED[pid] -= 1
+        if not AWAITED[pid]:
+            del AWAITED[pid]
 
 
 def reap_others(others: Collection[int]) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
 from ..errors import ConfigError
-from ..model import DisconnectReason, Traffic
-from .dialogue import Dialogue, Stage, a_session
+from ..model import DisconnectReason, Identity, Traffic
+from .dialogue import Stage, a_session
 
 ODD_NAMES = ["", "*", ")(uid=*", "a,b=c", "a\\b", "../../etc/passwd", "a b", "é" * 31, "\u202eevil", "%s%n", "'; --"]
 """User names that a worker may pass on: text without control characters, of 63 bytes at most."""
@@ -109,8 +109,11 @@ class AuthContract(_Contract):
         """Every second one is wrong."""
         logins = [stage.log_in(self.username) for _ in range(AT_ONCE)]
         for number, login in enumerate(logins):
-            _finish(login, self.wrong if number % 2 else self.right)
-        outcomes = [login.fault is None and (number % 2 == 0) == _let_in(login) for number, login in enumerate(logins)]
+            login.answer_all(self.wrong if number % 2 else self.right)
+        outcomes = [
+            login.fault is None and (number % 2 == 0) == isinstance(login.outcome, Identity)
+            for number, login in enumerate(logins)
+        ]
         assert all(outcomes), [login.outcome for login in logins]
 
     def test_its_work_ends_within_its_own_deadline(self, stage: Stage) -> None:
@@ -175,12 +178,3 @@ class ConfigContract(_Contract):
     def test_an_odd_name_is_no_fault(self, stage: Stage, name: str) -> None:
         """It is what a stranger may send."""
         stage.configure(a_session(name, group=name))
-
-
-def _finish(login: Dialogue, answers: Sequence[str]) -> None:
-    login.answer_all(answers)
-
-
-def _let_in(login: Dialogue) -> bool:
-    outcome: Any = login.outcome
-    return not isinstance(outcome, BaseException)

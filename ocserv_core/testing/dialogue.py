@@ -20,7 +20,7 @@ from ..config.build import read_user_options
 from ..config.user import UserOptions
 from ..config.values import BackendSpec
 from ..model import CertificateFacts, ClientInfo, DisconnectReason, Identity, SessionId, Traffic
-from ..plugin.backends import BackendContext, Denied, Login, OptionError, Options, Prompt, Session, Unavailable
+from ..plugin.backends import BackendContext, Denied, Login, Options, Prompt, Session, Unavailable
 from ..plugin.manager import enter, new_manager, seal
 from ..secmod.instance import Instance
 
@@ -83,8 +83,8 @@ class Sessions:
 
 
 class Stage:
-    """One back end, loaded as by a line of ocserv.conf. OptionError as its class raises it; ConfigError where the
-    server would not load it."""
+    """One back end, loaded as by a line of ocserv.conf. ConfigError where the server would not
+    load it, with what an OptionError of its class says."""
 
     def __init__(
         self, group: str, factory: type, options: Mapping[str, str] | None = None, name: str = "tested"
@@ -273,6 +273,3 @@ class Dialogue:
     async def _cancel(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-
-
-__all__ = ["Deed", "Dialogue", "OptionError", "Sessions", "Stage", "a_session"]

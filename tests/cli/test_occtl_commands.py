@@ -9,7 +9,7 @@ import pytest
 from ocserv_core.cli import occtl_commands as commands
 from ocserv_core.cli.occtl_commands import Console
 from ocserv_core.ipc import control
-from ocserv_core.model import PluginReport
+from ocserv_core.model import PluginCounters, PluginReport
 
 from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
 
@@ -155,12 +155,9 @@ RADIUS = PluginReport(
     "1.0",
     "open",
     working=2,
-    granted=7,
-    failed=5,
-    stretches=20,
-    busy=4.0,
-    busiest=3.0,
-    last_error="no answer within 30 s",
+    counters=PluginCounters(
+        granted=7, failed=5, stretches=20, busy=4.0, busiest=3.0, last_error="no answer within 30 s"
+    ),
 )
 
 

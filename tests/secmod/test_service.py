@@ -414,8 +414,9 @@ def test_the_back_ends_are_listed_with_what_became_of_their_logins(config: Serve
         (plain,) = listed.plugins
         assert (listed.request, plain.name, plain.vhost, plain.process) == (3, "plain", "default", "secmod")
         assert (plain.distribution, plain.api, plain.breaker) == ("ocserv-core", "1.0", "closed")
-        assert (plain.granted, plain.denied, plain.working, plain.stretches) == (1, 0, 0, 2)
-        assert 0.0 < plain.busiest <= plain.busy
+        did = plain.counters
+        assert (did.granted, did.denied, plain.working, did.stretches) == (1, 0, 0, 2)
+        assert 0.0 < did.busiest <= did.busy
 
     play(config, dialogue)
 

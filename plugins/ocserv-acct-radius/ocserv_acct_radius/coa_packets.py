@@ -13,22 +13,11 @@ from pyrad import packet as wire
 from pyrad.packet import CoAPacket, Packet
 
 from .coa_words import Asked, ErrorCause
-from .numbers import MESSAGE_AUTHENTICATOR, dictionary
+from .numbers import LIMITS, MESSAGE_AUTHENTICATOR, dictionary
 from .replies import Dropped, Reply, decode
 
 NAMES = ("Acct-Session-Id", "User-Name", "Framed-IP-Address", "Framed-IPv6-Address", "Calling-Station-Id")
 """By which of these a session may be meant; all that are there must fit."""
-
-CHANGES = (
-    "Session-Timeout",
-    "Idle-Timeout",
-    "Acct-Interim-Interval",
-    "WISPr-Bandwidth-Max-Up",
-    "WISPr-Bandwidth-Max-Down",
-    "RP-Upstream-Speed-Limit",
-    "RP-Downstream-Speed-Limit",
-)
-"""What may change while a session is up."""
 
 _HARMLESS = {
     *("NAS-IP-Address", "NAS-IPv6-Address", "NAS-Identifier", "NAS-Port", "NAS-Port-Type", "Event-Timestamp"),
@@ -79,10 +68,10 @@ def ask(packet: Packet, number: int, client: str) -> Asked:
     read = Reply(packet)
     disconnect = packet.code == wire.DisconnectRequest
     names = {name: texts[-1] for name in NAMES if (texts := read.texts(name))}
-    changes = {name: numbers[-1] for name in CHANGES if (numbers := read.numbers(name))}
-    known = {*_HARMLESS, *NAMES, *(() if disconnect else CHANGES)}
+    changes = {name: numbers[-1] for name in LIMITS if (numbers := read.numbers(name))}
+    known = {*_HARMLESS, *NAMES, *(() if disconnect else LIMITS)}
     unsupported = next((str(key) for key in packet.keys() if key not in known), "")  # noqa: SIM118 (its names)
-    malformed = next((name for name in (*NAMES, *CHANGES) if name in packet and name not in {**names, **changes}), "")
+    malformed = next((name for name in (*NAMES, *LIMITS) if name in packet and name not in {**names, **changes}), "")
     identifier = (read.texts("NAS-Identifier") or [""])[-1]
     return Asked(number, disconnect, client, names, changes, identifier, unsupported or malformed)
 

@@ -3,7 +3,7 @@ session store keeps it, so that accounting and configuration know it after a res
 
 from __future__ import annotations
 
-from .numbers import CLASS
+from .numbers import CLASS, LIMITS
 from .replies import Reply
 
 TEXTS = (
@@ -25,16 +25,6 @@ LISTS = (
     "DNS-Server-IPv6-Address",
 )
 
-NUMBERS = (
-    "Session-Timeout",
-    "Idle-Timeout",
-    "Acct-Interim-Interval",
-    "WISPr-Bandwidth-Max-Up",
-    "WISPr-Bandwidth-Max-Down",
-    "RP-Upstream-Speed-Limit",
-    "RP-Downstream-Speed-Limit",
-)
-
 Kept = dict[str, str | int | list[str]]
 
 
@@ -45,7 +35,7 @@ def keep(reply: Reply, sent_name: str) -> Kept:
     kept: Kept = {"User-Name": sent_name}
     kept.update({name: texts[-1] for name in TEXTS if name in there and (texts := reply.texts(name))})
     kept.update({name: texts for name in LISTS if name in there and (texts := reply.texts(name))})
-    kept.update({name: numbers[-1] for name in NUMBERS if name in there and (numbers := reply.numbers(name))})
+    kept.update({name: numbers[-1] for name in LIMITS if name in there and (numbers := reply.numbers(name))})
     classes = [octets.hex() for octets in reply.octets(CLASS)]
     return {**kept, "Class": classes} if classes else kept
 

@@ -10,6 +10,17 @@ from pyrad.dictionary import Dictionary
 
 USER_PASSWORD, STATE, CLASS, PROXY_STATE, MESSAGE_AUTHENTICATOR = 2, 24, 25, 33, 80
 
+LIMITS = (
+    "Session-Timeout",
+    "Idle-Timeout",
+    "Acct-Interim-Interval",
+    "WISPr-Bandwidth-Max-Up",
+    "WISPr-Bandwidth-Max-Down",
+    "RP-Upstream-Speed-Limit",
+    "RP-Downstream-Speed-Limit",
+)
+"""The numbers that bound a session: of its login, and what may change while it is up."""
+
 
 @functools.cache
 def dictionary() -> Dictionary:
