@@ -75,7 +75,7 @@ class Unavailable(Exception):
 
 
 class Abandoned(BaseException):
-    """The login has ended while a plain `def` was asking: the thread shall end, by whatever it has to clean up."""
+    """The login has ended, and its back end asks: the call shall end, by whatever it has to clean up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     keys.py           the private keys: sign, decrypt
     composition.py    which back ends a login must satisfy
     instance.py       one back end at work: its places, its deadline, its breaker
-    execution.py      … and the ways in which a plain `def` of it runs
+    execution.py      … and the ways in which a hook of it runs
+    tasks.py          a login in a task of the loop
     threads.py        a login in a thread
     hosts.py          the process of a back end that may hang or crash
     child.py          … and a login in a child of it

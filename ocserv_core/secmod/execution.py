@@ -1,5 +1,5 @@
-"""The three ways in which a hook of a back end runs: on the event loop (`async def`), in a thread, or in a child of a
-host (a plain `def`; the class says which). instance.py has one of the latter two, and bounds them alike."""
+"""The three ways in which a hook of a back end runs: in a task of the event loop (`async def`), in a thread, or in a
+child of a host (a plain `def`; the class says which). instance.py bounds them alike."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..plugin.calls import encode_arguments
 from ..plugin.manager import Plugin
 from .child import Child
 from .hosts import Host
+from .tasks import Attending
 from .threads import Conversing
 
 Arguments = Mapping[str, object]
 
 
 class Execution(Protocol):
-    """How a plain `def` runs. `begin` returns what waits for its result: cancelled, it lets go of the call. `done` is
+    """How a hook runs. `begin` returns what waits for its result: cancelled, it lets go of the call. `done` is
     called on the loop when nothing of it is left; RuntimeError, and no `done`, where it cannot begin."""
 
     def begin(
@@ -25,6 +26,24 @@ class Execution(Protocol):
     ) -> Awaitable[object]: ...
 
     def retire(self) -> None: ...
+
+
+class InTask:
+    """A task for each call: one that hangs in its clean-up holds up nobody. caller: by a hook's name."""
+
+    def __init__(self, name: str, caller: Callable[[str], Callable[..., Any]]) -> None:
+        self._name = name
+        self._caller = caller
+
+    def begin(self, hook: str, arguments: Arguments, ask: Ask | None, done: Callable[[], None]) -> Awaitable[object]:
+        """Begins with the loop's next turn."""
+        call = self._caller(hook)
+        attending = Attending(lambda asking: call(**arguments, **({"ask": asking} if ask else {})), ask or _ask_nobody)
+        attending.start(self._name, done)
+        return attending.outcome()
+
+    def retire(self) -> None:
+        """Nothing of it stays."""
 
 
 class InThread:

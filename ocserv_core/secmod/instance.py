@@ -22,7 +22,8 @@ from ..plugin.backends import Ask, Denied, Login, Prompt, Unavailable
 from ..plugin.manager import CHILD, Plugin, alone
 from ..state.breaker import Breaker, BreakerState
 from .child import ChildFault
-from .execution import Execution, InChild, InThread
+from .execution import Execution, InChild, InTask, InThread
+from .tasks import ordinary
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Instance:
         self.places = asyncio.Semaphore(self.limits.concurrency)
         self._breaker = Breaker(self.limits.failures, self.limits.pause)
         in_child = plugin.process == CHILD
+        self._in_task = InTask(self.name, self._caller)
         self._execution: Execution = InChild(plugin) if in_child else InThread(self.name, self._caller)
 
     @property
@@ -99,8 +101,7 @@ class Instance:
         """Let the plugin do what it does of its own, without a place or a limit. Whatever a plugin may raise."""
         if not inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_serve", None)):
             raise TypeError("ocserv_serve is no `async def`")
-        awaited: Awaitable[object] = self._caller("ocserv_serve")()
-        await awaited
+        await ordinary(self._caller("ocserv_serve")())
 
     def has(self, hook: str) -> bool:
         """Whether the plugin implements it."""
@@ -141,27 +142,25 @@ class Instance:
             work.end()
 
     async def _run(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
-        """`ask`: what it may ask its user by, for a hook that has this argument."""
-        if inspect.iscoroutinefunction(getattr(self.plugin.implementation, hook, None)):
-            awaited: Awaitable[object] = self._caller(hook)(**arguments, **({"ask": ask} if ask else {}))
-            return await awaited
-        return await self._run_blocking(hook, arguments, work, ask)
-
-    async def _run_blocking(self, hook: str, arguments: dict[str, object], work: _Work, ask: Ask | None) -> object:
-        """A plain `def` keeps its place until nothing of it is left, though nobody waits for it any more."""
-        if self.threads >= self.limits.threads:
+        """`ask`: what it may ask its user by, for a hook that has this argument. A call keeps its place until nothing
+        of it is left, though nobody waits for it any more."""
+        in_task = inspect.iscoroutinefunction(getattr(self.plugin.implementation, hook, None))
+        # Threads and children are scarce; a task that is parked takes a few kilobytes.
+        threads = 0 if in_task else 1
+        if threads and self.threads >= self.limits.threads:
             raise Refused(f"{self.threads} calls are in progress")
 
         def done() -> None:
-            self.threads -= 1
-            work.released()
+            self.threads -= threads
+            work.release()
 
+        execution = self._in_task if in_task else self._execution
         try:
-            outcome = self._execution.begin(hook, arguments, ask, done)
+            outcome = execution.begin(hook, arguments, ask, done)
         except RuntimeError as error:
             raise Refused(str(error)) from None
         # `done` comes by the loop, so not before this.
-        self.threads += 1
+        self.threads += threads
         work.held = True
         return await outcome
 
@@ -220,6 +219,7 @@ class _Work:
         self.worked = False
         self.epoch = 0
         self.held = False
+        self._over = False
         self._has_place = False
         self._began = 0.0
 
@@ -254,15 +254,17 @@ class _Work:
         self._reschedule(None)
 
     def end(self) -> None:
-        """It is over; a plain `def` that still works goes on to take its place."""
+        """It is over; a call that still works goes on to take its place."""
         self._instance.release(self)
+        self._over = True
         if not self.held:
             self._leave()
 
-    def released(self) -> None:
-        """Now even that is done."""
+    def release(self) -> None:
+        """Nothing of the call is left. Whoever waits for it notes what came of it before its place is another's."""
         self.held = False
-        self._leave()
+        if self._over:
+            self._leave()
 
     def _leave(self) -> None:
         if self._has_place:

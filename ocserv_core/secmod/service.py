@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from ..errors import PeerLost, PeerViolation, StateError
@@ -86,6 +87,8 @@ class Service:
         self._sessions: Sessions | None = None
         self._acts = Acts(lambda: self.sessions, self._main.send)
         self._preparing: set[asyncio.Task[None]] = set()
+        # Not the loop's own few threads, which back ends may fill (by names that nobody resolves).
+        self._preparer = ThreadPoolExecutor(1, "prepare")
         self._answering: set[asyncio.Task[None]] = set()
         self._started: dict[int, float] = {}
         self._failures = 0
@@ -158,7 +161,8 @@ class Service:
         task.add_done_callback(self._preparing.discard)
 
     async def _configure(self, generation: int, fd: int) -> None:
-        prepared, answer = await asyncio.to_thread(prepare_sealed, generation, fd, self._acts)
+        loop = asyncio.get_running_loop()
+        prepared, answer = await loop.run_in_executor(self._preparer, prepare_sealed, generation, fd, self._acts)
         if prepared is not None:
             self._prepared[generation] = prepared
         self._main.send(answer)

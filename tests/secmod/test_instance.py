@@ -106,7 +106,12 @@ def test_who_waits_for_its_user_takes_no_place() -> None:
 def test_where_too_many_wait_the_next_is_refused_at_once() -> None:
     async def dialogue() -> None:
         free = asyncio.Event()
-        one = of(thinking(free), concurrency=1, queue=1)
+
+        async def busy(_login: Login, _ask: Ask) -> Identity:
+            await free.wait()
+            return ALICE
+
+        one = of(busy, concurrency=1, queue=1)
         logins = [asyncio.create_task(one.authenticate(login(), right)) for _ in range(2)]
         await until(lambda: one.waiting == 1)
         with pytest.raises(Unavailable, match="1 logins wait for it"):
@@ -137,7 +142,7 @@ def test_a_login_that_is_cancelled_gives_its_place_back() -> None:
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
-        assert not one.places.locked()
+        await until(lambda: not one.places.locked())
 
     on_loop(dialogue())
 
@@ -327,6 +332,105 @@ def test_a_dead_back_end_holds_up_no_other() -> None:
         for task in stuck:
             task.cancel()
         await asyncio.gather(*stuck, return_exceptions=True)
+
+    on_loop(dialogue())
+
+
+# ---- an async def -------------------------------------------------------------------------------------------------
+
+
+def test_an_async_def_that_would_end_the_loop_ends_its_login_alone() -> None:
+    async def leaving(_login: Login, ask: Ask) -> Identity:
+        if await ask(Prompt("Password:")) == "stop":
+            raise KeyboardInterrupt
+        raise SystemExit
+
+    async def dialogue() -> None:
+        one = of(leaving)
+        with pytest.raises(RuntimeError, match=r"it ended by KeyboardInterrupt\(\)"):
+            await one.authenticate(login(), saying("stop"))
+        with pytest.raises(RuntimeError, match=r"it ended by SystemExit\(\)"):
+            await one.authenticate(login(), saying("exit"))
+        become(one, one_password)
+        assert await one.authenticate(login(), right) == ALICE
+
+    on_loop(dialogue())
+
+
+def test_what_an_async_def_cancels_itself_is_a_bug_and_no_end_in_silence() -> None:
+    async def cancelling(_login: Login, _ask: Ask) -> Identity:
+        raise asyncio.CancelledError
+
+    async def dialogue() -> None:
+        with pytest.raises(RuntimeError, match=r"it ended by CancelledError\(\)"):
+            await of(cancelling).authenticate(login(), right)
+
+    on_loop(dialogue())
+
+
+def test_a_deadline_is_no_answer_whatever_the_back_end_makes_of_it() -> None:
+    async def denying(_login: Login, _ask: Ask) -> Identity:
+        try:
+            return await for_ever(_login, _ask)
+        except asyncio.CancelledError:
+            raise Denied("Login failed.") from None
+
+    async def dialogue() -> None:
+        one = of(denying, deadline=0.0, failures=1)
+        with pytest.raises(Unavailable, match="no answer within"):
+            await one.authenticate(login(), right)
+        assert (one.breaker, one.counters.denied) == (BreakerState.OPEN, 0)
+
+    on_loop(dialogue())
+
+
+def test_an_async_def_that_hangs_in_its_clean_up_holds_up_its_place_and_no_user() -> None:
+    free = asyncio.Event()
+
+    async def clinging(_login: Login, _ask: Ask) -> Identity:
+        try:
+            return await for_ever(_login, _ask)
+        finally:
+            await free.wait()
+
+    async def dialogue() -> None:
+        one = of(clinging, deadline=0.01, concurrency=1, failures=9)
+        with pytest.raises(Unavailable, match="no answer within"):
+            await one.authenticate(login(), right)
+        with pytest.raises(Unavailable, match="no place within"):
+            await one.authenticate(login(), right)
+        free.set()
+        await until(lambda: one.working == 0)
+        become(one, one_password)
+        assert await one.authenticate(login(), right) == ALICE
+
+    on_loop(dialogue())
+
+
+def test_an_async_def_that_asks_for_a_login_that_has_ended_is_told_so() -> None:
+    heard: list[BaseException] = []
+
+    async def stubborn(_login: Login, ask: Ask) -> Identity:
+        try:
+            await ask(Prompt("Password:"))
+        except asyncio.CancelledError:
+            try:
+                await ask(Prompt("Really?"))
+            except BaseException as error:
+                heard.append(error)
+                raise
+        return ALICE
+
+    async def dialogue() -> None:
+        one = of(stubborn)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        parked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await parked
+        await until(lambda: heard)
+        assert ([type(error) for error in heard], len(user.asked)) == ([Abandoned], 1)
 
     on_loop(dialogue())
 
