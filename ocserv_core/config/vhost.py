@@ -195,7 +195,6 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         Option(
             values.BOOLEAN,
             "Suit Cisco's IP phones: dtls-legacy is on, and udp-port must be 443 or 0.",
-            supported=False,
         ),
     ] = False
     banner: Annotated[str, Option(values.text_of("text", 256), "Shown to the user after login.")] = ""
@@ -227,11 +226,11 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ] = False
     camouflage: Annotated[
         bool,
-        Option(values.BOOLEAN, "Behave like an ordinary web server to who does not know the secret.", supported=False),
+        Option(values.BOOLEAN, "Behave like an ordinary web server to who does not know the secret."),
     ] = False
     camouflage_secret: Annotated[
         str,
-        Option(values.TEXT, "The secret, written after the ? of the URL.", name="camouflage_secret", supported=False),
+        Option(values.TEXT, "The secret, written after the ? of the URL.", name="camouflage_secret"),
     ] = ""
     camouflage_realm: Annotated[
         str,
@@ -239,7 +238,6 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             values.TEXT,
             "Ask strangers for a password to this realm, rather than answer 404.",
             name="camouflage_realm",
-            supported=False,
         ),
     ] = ""
     kkdcp: Annotated[

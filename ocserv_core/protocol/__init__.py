@@ -2,6 +2,7 @@
 
     http1.py        requests and responses of HTTP/1.1, strictly        RequestReader, build_response
     authxml.py      the bodies that clients post                        parse_auth_body
+    camouflage.py   whether a stranger sees a login at all              Gate
     forms.py        the XML documents that we answer                    build_form, build_success …
     cookie.py       webvpn, webvpncontext, webvpnc                      parse_cookies, build_…
     clients.py      what a client is, by its own words                  classify, parse_client

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..config.values import Group
-from .cookie import build_context, build_context_cleared, build_success_cookies
+from ..model import Cookie
+from .cookie import build_context, build_context_cleared, build_phone_cookies, build_success_cookies
 from .forms import (
     PASSWORD,
     USERNAME,
@@ -40,8 +41,10 @@ _TRANSCEND = ("X-Transcend-Version", "1")
 class Answers:
     """The responses of a login."""
 
-    def __init__(self, settings: LoginSettings, facts: ConnectionFacts) -> None:
+    def __init__(self, settings: LoginSettings, facts: ConnectionFacts, form_query: str = "") -> None:
+        """form_query: what stands behind the form's address."""
         self._settings = settings
+        self._form_query = form_query
         self._facts = facts
         self._included = tuple(_header(line) for line in settings.included_headers)
 
@@ -69,7 +72,7 @@ class Answers:
     ) -> Response:
         banner = self._settings.pre_login_banner
         form = Form(message, fields, groups, chosen, banner=banner, error=error)
-        return self._document(build_form(form, v3=v3), build_context_cleared())
+        return self._document(build_form(form, v3=v3, query=self._form_query), build_context_cleared())
 
     def certificate_missing(self) -> Response:
         """Without a client certificate there is no way in; the words are those of the ASA."""
@@ -78,7 +81,7 @@ class Answers:
     def prompt(self, prompt: Prompt, *, v3: bool = False) -> Response:
         """A back end's question."""
         field = answer_field(prompt.counter, prompt.secret)
-        document = build_form(Form(prompt.text, (field,), handle=prompt.handle), v3=v3)
+        document = build_form(Form(prompt.text, (field,), handle=prompt.handle), v3=v3, query=self._form_query)
         return self._document(document, build_context(prompt.handle, self._settings.cookie_timeout))
 
     def negotiate(self, token: str, *, fallback: bool) -> Response:
@@ -96,6 +99,10 @@ class Answers:
         cookies = build_success_cookies(cookie, handle, sha1, profile)
         mutual = (_challenge(token),) if token else ()
         return self._ok((*connection, _XML, _TRANSCEND, *mutual, *cookies), document)
+
+    def phone(self, cookie: Cookie) -> Response:
+        """For an IP phone, which shows no document: its cookie, or "" where it is to log in."""
+        return self._ok(build_phone_cookies(cookie), b"")
 
     def logged_out(self) -> Response:
         """The answer to a logout."""

@@ -85,6 +85,13 @@ def build_success_cookies(
     )
 
 
+def build_phone_cookies(cookie: Cookie) -> tuple[SetCookie, ...]:
+    """What an IP phone is told: to log in, or its cookie."""
+    if cookie:
+        return (_set(f"webvpn={cookie}; secure"),)
+    return (_set("webvpn=; expires=Thu, 01 Jan 1970 22:00:00 GMT; path=/; secure"), _set("webvpnlogin=1; secure"))
+
+
 def _webvpnc(certificate_sha1: str, profile: tuple[str, str] | None) -> str:
     value = f"bu:/&p:t&iu:1/&sh:{certificate_sha1}"
     if profile is None:

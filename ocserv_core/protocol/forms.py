@@ -83,14 +83,15 @@ def _option(group: Group, *, selected: bool) -> str:
     return f'<option value="{escape(group.name)}"{mark}>{escape(group.label)}</option>\n'
 
 
-def build_form(form: Form, *, v3: bool = False) -> bytes:
-    """An auth-request. The action is always /auth: clients disagree on what a missing one means."""
+def build_form(form: Form, *, v3: bool = False, query: str = "") -> bytes:
+    """An auth-request. The action is always /auth: clients disagree on what a missing one means. query: what follows
+    it, with its question mark."""
     inputs = "".join(_input(field) for field in form.fields)
     body = (
         _element("banner", form.banner)
         + _element("message", form.message)
         + (f'<error id="1" param1="" param2="">{escape(form.error)}</error>' if form.error else "")
-        + f'\n<form method="post" action="/auth">\n{inputs}{_select(form.groups, form.chosen)}</form>'
+        + f'\n<form method="post" action="/auth{escape(query)}">\n{inputs}{_select(form.groups, form.chosen)}</form>'
     )
     if v3:
         auth_id = "passwd" if form.handle else "main"

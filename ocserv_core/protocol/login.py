@@ -47,6 +47,7 @@ from .login_words import (
     OpenTunnel,
     Prompt,
     Send,
+    Warn,
 )
 from .negotiate import MAX_NEGOTIATE_HEAD
 from .pages import LOGOUT, NOT_FOUND, PAGES, Page, build_refusal, is_service
@@ -64,7 +65,8 @@ class Login:
         self.state = State.START
         self._settings = settings
         self._facts = facts
-        self._answers = Answers(settings, facts)
+        self._gate = settings.new_gate()
+        self._answers = Answers(settings, facts, self._gate.form_query)
         has_certificate = facts.certificate is not None
         self._method = choose_method(settings.methods, certificate=has_certificate)
         self._negotiated = choose_negotiated(settings.methods, certificate=has_certificate)
@@ -82,6 +84,8 @@ class Login:
         self._lost_handle = ""
         self._cookie = Cookie("")
         self._rested = State.START
+        self._knocking: Request | None = None
+        self._phone = False
 
     @property
     def max_head(self) -> int:
@@ -96,13 +100,20 @@ class Login:
         self._v3 = classify(self._client.user_agent) is ClientClass.OPENCONNECT_V3
         self._closing = request.wants_close
         self._cookies = parse_cookies(request.headers.get_all("Cookie"))
+        self._gate.try_query(request.query)
         try:
-            happened, argument = self._understand(request)
+            happened, argument = self._pass_gate(request)
         except HttpViolation as violation:
             return self.on_violation(violation)
         if happened is not Input.KDC:
             self._note_group_url(request)
         return self._step(happened, argument)
+
+    def _pass_gate(self, request: Request) -> tuple[Input, Any]:
+        if self._gate.is_open or request.method == "CONNECT":
+            return self._understand(request)
+        # Cisco's agent fetches its profile and manifests with its cookie alone (by another connection).
+        return (Input.KNOCK, request) if self._cookies.webvpn else (Input.STRANGER, None)
 
     def _understand(self, request: Request) -> tuple[Input, Any]:
         happened, argument = understand(request, self._settings.pages, self._settings.kdc_paths)
@@ -128,7 +139,10 @@ class Login:
 
     def on_profile_reply(self, granted: bool) -> list[Command]:
         """secmod's ProfileReply."""
-        return self._step(Input.PROFILE_REPLY, granted)
+        request, self._knocking = self._knocking, None
+        if request is None:
+            return self._step(Input.PROFILE_REPLY, granted)
+        return self._step(Input.KNOCK_REPLY, granted) or self.on_request(request)
 
     def on_kdc_reply(self, reply: KdcReply) -> list[Command]:
         """secmod's KdcReply."""
@@ -168,6 +182,21 @@ class Login:
 
     def _on_page(self, page: Page) -> Outcome:
         return self.state, self._send(self._answers.page(page))
+
+    def _on_stranger(self, _: None) -> Outcome:
+        return State.CLOSED, self._send(self._gate.refuse())
+
+    def _on_knock(self, request: Request) -> Outcome:
+        """A cookie alone proves nothing: anybody can write one."""
+        self._knocking = request
+        assert self._cookies.webvpn
+        return State.CHECKING, [AskProfile(self._cookies.webvpn)]
+
+    def _on_knock_reply(self, granted: bool) -> Outcome:
+        if not granted:
+            return State.CLOSED, self._send(self._gate.refuse())
+        self._gate.open()
+        return State.START, []
 
     def _on_profile(self, _: None) -> Outcome:
         response = self._answers.profile()
@@ -275,6 +304,25 @@ class Login:
             return State.CONT_SENT, [AskCont(handle, "", answer)]
         return State.CONT_SENT, [AskCont(handle, answer)]
 
+    # ---- Cisco's IP phones --------------------------------------------------------------------------------------
+
+    def _on_phone(self, posted: bool) -> Outcome:
+        """It asks what to do, or posts nothing: its certificate says who it is."""
+        if posted and self._method == ("certificate",) and self._facts.certificate is not None:
+            return self._ask_by_phone(self._facts.certificate.user, None)
+        return self._forget(), self._send(self._answers.phone(Cookie("")))
+
+    def _on_phone_reply(self, body: AuthBody) -> Outcome:
+        if self._method is None:
+            return self._deny("")
+        return self._ask_by_phone(body.username or "", body.password)
+
+    def _ask_by_phone(self, username: str, password: str | None) -> Outcome:
+        assert self._method is not None
+        state, commands = self._ask_init(self._method, username, password)
+        self._phone = True
+        return state, commands if self._settings.phones else [Warn(_PHONE_UNEXPECTED), *commands]
+
     # ---- the client's mechanism (GSSAPI) ------------------------------------------------------------------------
 
     def _on_offer(self, body: AuthBody | None) -> Outcome:
@@ -322,12 +370,14 @@ class Login:
     def _on_first_prompt(self, prompt: Prompt) -> Outcome:
         """Clients of today send user name and password at once: the password answers the first question."""
         pending, self._pending = self._pending, None
-        if pending is None:
-            return self._show_prompt(prompt)
+        if pending is None:  # a certificate said who it is, and more is asked
+            return self._deny("") if self._phone else self._show_prompt(prompt)
         self._prompt = prompt
         return self._ask_cont(prompt.handle, pending)
 
     def _on_next_prompt(self, prompt: Prompt) -> Outcome:
+        if self._phone:  # it has no way to show a question
+            return self._deny("")
         if not self._negotiates:
             return self._show_prompt(prompt)
         self._prompt = prompt
@@ -342,6 +392,8 @@ class Login:
     def _on_grant(self, granted: Granted) -> Outcome:
         self._username = granted.username
         self._cookie = granted.cookie
+        if self._phone:
+            return State.GRANTED, self._send(self._answers.phone(granted.cookie))
         response = self._answers.success(
             granted.cookie, self._handle, v3=self._v3, keep_alive=not self._closing, token=granted.token
         )
@@ -354,6 +406,8 @@ class Login:
 
     def _on_lost_while_asking(self, _: None) -> Outcome:
         self._lost_handle = self._handle
+        if self._phone:
+            return self._forget(), self._send(self._answers.phone(Cookie("")))
         return self._offer() if self._method is None else self._show_form(START_AGAIN)
 
     def _on_lost_while_prompted(self, _: None) -> Outcome:
@@ -367,6 +421,8 @@ class Login:
 
     def _on_connect(self, request: Request) -> Outcome:
         cookie = self._cookies.webvpn
+        if not cookie and not self._gate.is_open:
+            return State.CLOSED, self._send(self._gate.refuse_connect())
         if cookie is None:
             return State.CLOSED, self._send(build_refusal(503))
         if not cookie:
@@ -378,6 +434,8 @@ class Login:
     def _on_refusal(self, refusal: tuple[int, str]) -> Outcome:
         status, text = refusal
         response = _COOKIE_REFUSED if status == 401 else build_refusal(status, x_reason=text)
+        if not self._gate.is_open:
+            response = self._gate.refuse_connect()
         return State.CLOSED, self._send(response)
 
     # ---- what handlers share ------------------------------------------------------------------------------------
@@ -397,7 +455,7 @@ class Login:
         """Drop the conversation, if any; secmod's own time limit ends its side."""
         self._prompt = self._pending = None
         self._username = self._handle = ""
-        self._negotiates = False
+        self._negotiates = self._phone = False
         self._cookie = Cookie("")
         return State.START
 
@@ -416,4 +474,5 @@ class Login:
         return GroupList((*settings.groups, *added), default, open=settings.select_group_by_url)
 
 
+_PHONE_UNEXPECTED = "an IP phone logs in by /svc, and cisco-svc-client-compat is off"
 _COOKIE_REFUSED = build_refusal(401, "Cookie is not acceptable")

@@ -11,7 +11,7 @@ from .kkdcp import parse_kdc_message
 from .login_table import Input
 from .login_words import PRIMARY
 from .negotiate import parse_negotiate, supports_http_auth
-from .pages import LOGOUT, PROFILES, UNSERVED, Page, find_page, is_form, is_under
+from .pages import LOGOUT, PHONE, PROFILES, Page, find_page, is_form, is_under
 
 _BODIES = {
     BodyKind.INIT: Input.INIT,
@@ -28,12 +28,14 @@ def understand(request: Request, pages: Mapping[str, Page], kdc_paths: Collectio
     """
     if request.method == "CONNECT":
         return Input.CONNECT, request
+    if is_under(request.path, PHONE) and request.method in ("GET", "POST"):
+        return _understand_phone(request)
     if request.method == "GET":
         return _understand_get(request.path, pages)
     if request.method == "POST" and request.path in kdc_paths:
         return Input.KDC, (request.path, parse_kdc_message(request.body))
     # Any path will do: old clients post to the URL that they came by, and to a group's.
-    if request.method == "POST" and not any(is_under(request.path, known) for known in UNSERVED):
+    if request.method == "POST":
         body = parse_auth_body(request.body)
         return _BODIES[body.kind], body
     return Input.UNKNOWN, None
@@ -49,6 +51,16 @@ def _understand_get(path: str, pages: Mapping[str, Page]) -> tuple[Input, Any]:
         return Input.PAGE, page
     # Nothing of the path is used to find the profile, so nothing of it can name another file.
     return (Input.PROFILE, None) if path.startswith(PROFILES) else (Input.UNKNOWN, None)
+
+
+def _understand_phone(request: Request) -> tuple[Input, Any]:
+    """A phone's POST without a name and a password has a certificate, or knows nothing yet."""
+    if request.method == "GET" or not request.body:
+        return Input.PHONE, request.method == "POST"
+    body = parse_auth_body(request.body)
+    if body.username is None or body.password is None:
+        return Input.PHONE, False
+    return Input.PHONE_REPLY, body
 
 
 def understand_negotiation(request: Request, happened: Input, body: Any, *, only: bool) -> tuple[Input, Any]:

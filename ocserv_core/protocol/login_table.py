@@ -33,6 +33,10 @@ class Input(enum.Enum):
     PAGE = "GET a fixed page"
     PROFILE = "GET the profile"
     UNKNOWN = "any other request"
+    STRANGER = "a request without the secret"
+    KNOCK = "a request with a cookie instead of the secret"
+    PHONE = "GET or POST of an IP phone"
+    PHONE_REPLY = "POST of an IP phone's user"
     INIT = "POST init"
     REPLY = "POST auth-reply"
     LOGOUT = "logout"
@@ -44,6 +48,7 @@ class Input(enum.Enum):
     GRANT = "secmod grants"
     DENIAL = "secmod denies"
     PROFILE_REPLY = "secmod has looked at the cookie"
+    KNOCK_REPLY = "secmod has looked at the cookie that knocked"
     KDC_REPLY = "secmod has asked the key server"
     SECMOD_LOST = "secmod is lost"
     REFUSAL = "main refuses"
@@ -69,6 +74,10 @@ _ROWS: tuple[tuple[tuple[State, ...], Input, str, tuple[State, ...]], ...] = (
     (_RESTING, Input.PAGE, "on_page", _SAME),
     (_RESTING, Input.PROFILE, "on_profile", (CHECKING, CLOSED)),
     (_RESTING, Input.UNKNOWN, "on_unknown", (CLOSED,)),
+    ((START,), Input.STRANGER, "on_stranger", (CLOSED,)),
+    ((START,), Input.KNOCK, "on_knock", (CHECKING,)),
+    (_RESTING, Input.PHONE, "on_phone", (START, INIT_SENT)),
+    (_RESTING, Input.PHONE_REPLY, "on_phone_reply", (INIT_SENT,)),
     (_RESTING, Input.VIOLATION, "on_bad_request", (CLOSED,)),
     (_RESTING, Input.INIT, "on_init", (START, INIT_SENT)),
     ((START, NEGOTIATING, GRANTED), Input.REPLY, "on_reply", (START, INIT_SENT, CONT_SENT, CLOSED)),
@@ -79,14 +88,15 @@ _ROWS: tuple[tuple[tuple[State, ...], Input, str, tuple[State, ...]], ...] = (
     ((START, PROMPTED, GRANTED), Input.NEGOTIATION, "on_first_token", (INIT_SENT,)),
     ((NEGOTIATING,), Input.NEGOTIATION, "on_next_token", (CONT_SENT,)),
     (_RESTING, Input.KDC, "on_kdc", (FORWARDING,)),
-    ((INIT_SENT,), Input.PROMPT, "on_first_prompt", (PROMPTED, CONT_SENT)),
-    ((CONT_SENT,), Input.PROMPT, "on_next_prompt", (PROMPTED, NEGOTIATING)),
+    ((INIT_SENT,), Input.PROMPT, "on_first_prompt", (PROMPTED, CONT_SENT, CLOSED)),
+    ((CONT_SENT,), Input.PROMPT, "on_next_prompt", (PROMPTED, NEGOTIATING, CLOSED)),
     (_WAITING, Input.GRANT, "on_grant", (GRANTED,)),
     (_WAITING, Input.DENIAL, "on_denial", (START, CLOSED)),
     (_WAITING, Input.SECMOD_LOST, "on_lost_while_asking", (START,)),
     ((PROMPTED, NEGOTIATING), Input.SECMOD_LOST, "on_lost_while_prompted", (START,)),
     ((START, GRANTED, CONNECTING, CLOSED), Input.SECMOD_LOST, "on_lost_while_idle", _SAME),
     ((CHECKING,), Input.PROFILE_REPLY, "on_profile_reply", (*_RESTING, CLOSED)),
+    ((CHECKING,), Input.KNOCK_REPLY, "on_knock_reply", (START, CLOSED)),
     ((CHECKING,), Input.SECMOD_LOST, "on_lost_while_checking", (CLOSED,)),
     ((FORWARDING,), Input.KDC_REPLY, "on_kdc_reply", (*_RESTING, CLOSED)),
     ((FORWARDING,), Input.SECMOD_LOST, "on_lost_while_checking", (CLOSED,)),

@@ -13,6 +13,7 @@ from typing import Protocol
 from ..config.values import Group
 from ..config.worker import WorkerVhost
 from ..model import CertificateFacts, ClientInfo, Cookie
+from .camouflage import Gate, OpenGate
 from .connect import ConnectRequest
 from .pages import Page
 
@@ -26,7 +27,8 @@ class LoginSettings:
 
     `default_group` is the label of the line that leaves the choice to the server ("" = no such line).
     `profile` is the user profile's exact content; `included_headers` are whole header lines; `kdc_paths` is where
-    Kerberos messages are posted; `pages` are those of plugins, by their exact paths.
+    Kerberos messages are posted; `pages` are those of plugins, by their exact paths; `camouflage_…` are those of Gate;
+    `phones` is whether Cisco's IP phones are expected.
     """
 
     vhost: str
@@ -42,6 +44,14 @@ class LoginSettings:
     profile_name: str = "profile.xml"
     kdc_paths: tuple[str, ...] = ()
     pages: Mapping[str, Page] = field(default_factory=dict)
+    phones: bool = False
+    camouflage: bool = False
+    camouflage_secret: str = field(default="", repr=False)
+    camouflage_realm: str = ""
+
+    def new_gate(self) -> Gate:
+        """That of a connection which begins."""
+        return Gate(self.camouflage_secret, self.camouflage_realm) if self.camouflage else OpenGate()
 
     @staticmethod
     def of(vhost: WorkerVhost, pages: Mapping[str, Page] | None = None) -> LoginSettings:
@@ -61,6 +71,10 @@ class LoginSettings:
             profile_name=options.user_profile.rpartition("/")[2] or "profile.xml",
             kdc_paths=tuple(dict.fromkeys(proxy.path for proxy in options.kkdcp)),
             pages=pages or {},
+            phones=options.cisco_svc_client_compat,
+            camouflage=options.camouflage,
+            camouflage_secret=options.camouflage_secret,
+            camouflage_realm=options.camouflage_realm,
         )
 
 
@@ -81,6 +95,13 @@ class Send:
     """Write these bytes to the client."""
 
     data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Say this in the log."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +165,7 @@ class Close:
     violation: bool = False
 
 
-Command = Send | AskInit | AskCont | AskKdc | AskProfile | LogOut | OpenTunnel | Close
+Command = Send | AskInit | AskCont | AskKdc | AskProfile | LogOut | OpenTunnel | Close | Warn
 
 
 # ---- secmod's replies, by shape (ipc/messages.py: AuthPrompt, AuthGranted, AuthDenied, KdcReply) ----------------

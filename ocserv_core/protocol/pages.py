@@ -44,8 +44,8 @@ FORM_PATHS = ("/auth", "/VPN")
 
 PROFILES = "/profiles"
 
-UNSERVED = ("/svc",)
-"""Known to be no group's name, and answered 404: Cisco's IP phones."""
+PHONE = "/svc"
+"""Where Cisco's IP phones log in."""
 
 
 def find_page(path: str) -> Page | None:
@@ -68,7 +68,7 @@ def is_form(path: str) -> bool:
 
 def is_service(path: str) -> bool:
     """Whether `path` means something already, so that it cannot be a group's name."""
-    services = (*FORM_PATHS, PROFILES, *UNSERVED)
+    services = (*FORM_PATHS, PROFILES, PHONE)
     return path == "/" or find_page(path) is not None or any(is_under(path, known) for known in services)
 
 
@@ -79,6 +79,7 @@ NOT_FOUND = Response(
 _REASONS = {
     400: "Bad Request",
     401: "Unauthorized",
+    405: "Method Not Allowed",
     413: "Content Too Large",
     414: "URI Too Long",
     429: "Too Many Requests",

@@ -28,7 +28,7 @@ from ..model import DEFAULT_VHOST, CertificateFacts, Cookie
 from ..protocol.connect import ConnectRequest
 from ..protocol.http1 import Request, RequestReader
 from ..protocol.login import Login
-from ..protocol.login_words import AskCont, AskInit, AskKdc, AskProfile, Close, Command, LogOut, OpenTunnel, Send
+from ..protocol.login_words import AskCont, AskInit, AskKdc, AskProfile, Close, Command, LogOut, OpenTunnel, Send, Warn
 from .link import Link, SecmodLost
 
 _log = logging.getLogger(__name__)
@@ -159,6 +159,8 @@ class LoginDriver:
                     queue.extendleft(reversed(self._ask_kdc(command)))
                 case AskProfile(cookie):
                     queue.extendleft(reversed(self._ask_profile(cookie)))
+                case Warn(text):
+                    _log.warning("%s", text)
                 case LogOut(cookie):
                     self._link.log_out(cookie)
                 case OpenTunnel(request):

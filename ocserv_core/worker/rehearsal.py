@@ -90,7 +90,7 @@ def _log_in(vhost: WorkerVhost) -> None:
     secmod, worker_secmod = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with main, secmod, worker_main, worker_secmod:
         _prepare_answers(vhost, main, secmod)
-        settings = dataclasses.replace(LoginSettings.of(vhost), methods=(("plain",),))
+        settings = dataclasses.replace(LoginSettings.of(vhost), methods=(("plain",),), camouflage=False)
         client = _Script([_post("/", _INIT), _post("/auth", _REPLY), _CONNECT])
         login = Login(settings, ConnectionFacts("0" * 40))
         driver = LoginDriver(client, -1, Link(worker_main, worker_secmod), login, None, vhost.name, math.inf)

@@ -80,7 +80,7 @@ class Lab:
 
     def configure(self, file: str = "ocserv.conf", /, **options: Option) -> str:
         """Write a configuration: the lab's defaults, changed by options (`idle_timeout=2`); its path."""
-        values: dict[str, Option] = {**self._defaults(), **{name.replace("_", "-"): v for name, v in options.items()}}
+        values: dict[str, Option] = {**self._defaults(), **{_option_name(name): v for name, v in options.items()}}
         return self.write(file, "".join(_lines(values)))
 
     def _defaults(self) -> dict[str, Option]:
@@ -238,3 +238,8 @@ def _lines(options: Mapping[str, Option]) -> Iterable[str]:
 
 
 __all__ = ["GATEWAY4", "GATEWAY6", "POOL4", "POOL6", "SERVER4", "SERVER6", "Lab", "Option", "remove_folders"]
+
+
+def _option_name(keyword: str) -> str:
+    """Two options have an underscore in their names."""
+    return keyword if keyword.startswith("camouflage_") else keyword.replace("_", "-")

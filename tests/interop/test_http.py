@@ -51,7 +51,7 @@ def test_the_form_is_where_old_clients_look_for_it(lab: Lab, url: str) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("url", ["/+CSCOE+/logon.html", "/cert.pem", "/svc", "/guests"])
+@pytest.mark.parametrize("url", ["/+CSCOE+/logon.html", "/cert.pem", "/guests"])
 def test_what_is_not_there_is_not_found_and_ends_the_connection(lab: Lab, url: str) -> None:
     lab.start_server()
     client = TlsClient(lab.host())
@@ -99,3 +99,29 @@ def test_the_seventeenth_request_of_a_connection_is_one_too_many(lab: Lab) -> No
     assert [client.get("/logout").status for _ in range(17)] == [200] * 16 + [429]
     assert ends(client.socket)
     client.close()
+
+
+# ---- camouflage, and phones ---------------------------------------------------------------------------------------
+
+
+def test_openconnect_comes_in_by_the_secret_of_a_camouflaged_server(lab: Lab) -> None:
+    lab.start_server(camouflage="true", camouflage_secret="s3cret", camouflage_realm="intranet")
+    stranger = TlsClient(lab.host())
+    answer = stranger.get("/")
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Basic realm="intranet"')
+    assert ends(stranger.socket)
+    stranger.close()
+    lost = lab.login("alice")
+    assert lost.wait() != 0
+    assert lab.connect("alice", url="?s3cret").host.ping(GATEWAY4)
+
+
+def test_a_phone_gets_its_cookie_and_connects_with_it(lab: Lab) -> None:
+    lab.start_server(cisco_svc_client_compat="true", udp_port="443")
+    client = TlsClient(lab.host())
+    assert "Set-Cookie: webvpnlogin=1; secure" in client.get("/svc").head
+    answer = client.post(f"username=alice&password={lab.passwords['alice']}", "/svc")
+    cookie = answer.headers["set-cookie"].partition(";")[0].removeprefix("webvpn=")
+    assert (answer.status, answer.body) == (200, "")
+    client.close()
+    assert lab.resume(cookie).await_connected().host.ping(GATEWAY4)

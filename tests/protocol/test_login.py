@@ -24,9 +24,10 @@ from ocserv_core.protocol.login_words import (
     LoginSettings,
     LogOut,
     OpenTunnel,
+    Warn,
 )
 
-from . import test_kkdcp, test_negotiate
+from . import test_camouflage, test_kkdcp, test_negotiate
 from .dialogue import COOKIE, HANDLE, SHA1, Dialogue, RecordedLogin, answer, config_auth, http, init, reply
 
 GROUPS = LoginSettings(
@@ -35,7 +36,7 @@ GROUPS = LoginSettings(
     default_group="DEFAULT",
 )
 BY_URL = LoginSettings("default", groups=GROUPS.groups, select_group_by_url=True)
-CERTIFICATE = LoginSettings("default", methods=(("certificate",), ("plain",)))
+CERTIFICATE = LoginSettings("default", methods=(("certificate",), ("plain",)), phones=True)
 
 
 def presented(*groups: str) -> ConnectionFacts:
@@ -619,15 +620,11 @@ def test_other_methods_are_not_found_and_closed(method: str) -> None:
     assert d.closed
 
 
-@pytest.mark.parametrize("path", ["/svc", "/svc?x", "/+CSCOE+/logon.html", "/cert.pem", "/auth-not"])
+@pytest.mark.parametrize("path", ["/+CSCOE+/logon.html", "/cert.pem", "/auth-not"])
 def test_unknown_urls_are_not_found_and_closed(path: str) -> None:
     d = Dialogue()
     assert answer(d.gets(path)).status == 404
     assert d.closed
-
-
-def test_a_post_to_an_ip_phones_url_is_not_found() -> None:
-    assert answer(Dialogue().posts("username=u&password=p", "/svc")).status == 404
 
 
 def test_unknown_urls_while_asked_or_logged_in() -> None:
@@ -800,12 +797,109 @@ def test_whatever_is_requested_there_is_an_answer(requests: list[tuple[str, str,
         assert login.on_request(Request(method, target, headers, body))
 
 
+# ---- Cisco's IP phones ------------------------------------------------------------------------------------------
+
+PHONE = {"User_Agent": "Cisco SVC IPPhone Client v1.0"}
+PHONES = LoginSettings("default", phones=True)
+TICKET_OR_CERTIFICATE = LoginSettings("default", methods=(("certificate", "gssapi"), ("certificate",)), phones=True)
+
+
+def test_a_phone_is_told_to_log_in_and_gets_its_cookie_without_a_document() -> None:
+    d = Dialogue(PHONES)
+    hello = answer(d.gets("/svc", **PHONE))
+    gone = "webvpn=; expires=Thu, 01 Jan 1970 22:00:00 GMT; path=/; secure"
+    assert (hello.status, hello.body, hello.all("Set-Cookie")) == (200, "", [gone, "webvpnlogin=1; secure"])
+    asked = d.posts("username=alice&password=secret", "/svc", **PHONE)
+    assert isinstance(asked, AskInit)
+    assert (asked.username, asked.group) == ("alice", "")
+    assert d.secmod_asks() == AskCont(HANDLE, "secret")
+    granted = answer(d.secmod_grants())
+    assert (granted.status, granted.body, granted.all("Set-Cookie")) == (200, "", [f"webvpn={COOKIE}; secure"])
+    assert isinstance(d.connects(), OpenTunnel)
+
+
+def test_a_phone_that_nobody_expects_is_told_of_in_the_log_and_served() -> None:
+    d = Dialogue()
+    assert isinstance(d.posts("username=alice&password=secret", "/svc", **PHONE), Warn)
+    assert [type(command) for command in d.commands] == [Warn, AskInit]
+
+
+def test_a_phone_that_forgets_a_field_is_told_to_log_in() -> None:
+    assert answer(Dialogue().posts("username=alice", "/svc", **PHONE)).all("Set-Cookie")[1] == "webvpnlogin=1; secure"
+
+
+def test_a_phone_with_a_certificate_posts_nothing() -> None:
+    d = Dialogue(CERTIFICATE, presented())
+    asked = d.posts("", "/svc", **PHONE)
+    assert isinstance(asked, AskInit)
+    assert (asked.username, asked.method) == ("carol", "")
+    assert answer(d.secmod_grants()).all("Set-Cookie") == [f"webvpn={COOKIE}; secure"]
+
+
+def test_a_phone_is_asked_no_second_question() -> None:
+    d = Dialogue()
+    d.posts("username=alice&password=secret", "/svc", **PHONE)
+    d.secmod_asks()
+    assert answer(d.secmod_asks("And the token?", counter=1)).status == 401
+    assert d.closed
+    d = Dialogue(CERTIFICATE, presented())
+    d.posts("", "/svc", **PHONE)
+    assert answer(d.secmod_asks()).status == 401
+
+
+def test_a_phone_that_is_denied_hears_401() -> None:
+    d = Dialogue()
+    d.posts("username=alice&password=wrong", "/svc", **PHONE)
+    d.secmod_asks()
+    assert answer(d.secmod_denies("Login failed.")).status == 401
+    assert d.closed
+
+
+def test_a_phone_has_no_way_in_without_the_certificate_that_is_required() -> None:
+    assert answer(Dialogue(LoginSettings("default", methods=(("certificate",),))).posts("", "/svc")).status == 200
+    refused = Dialogue(LoginSettings("default", methods=(("certificate",),)))
+    assert answer(refused.posts("username=a&password=b", "/svc")).status == 401
+
+
+def test_a_phone_logs_in_anew_where_secmod_is_lost() -> None:
+    d = Dialogue()
+    d.posts("username=alice&password=secret", "/svc", **PHONE)
+    assert answer(d.secmod_is_lost()[0]).all("Set-Cookie")[1] == "webvpnlogin=1; secure"
+    assert d.state() is State.START
+
+
+def test_a_phone_s_url_is_answered_at_any_time() -> None:
+    for body in ("", "username=a&password=b"):
+        for d in _at_rest():
+            d.gets("/svc", **PHONE)
+            assert d.state() is State.START
+        for d in _at_rest():
+            assert isinstance(d.posts(body, "/svc", **PHONE), AskInit)
+
+
+def _at_rest() -> list[Dialogue]:
+    """Each with a certificate: before, in the middle of, and after a login; with a mechanism's question."""
+    prompted = Dialogue(CERTIFICATE, presented())
+    prompted.posts(init())
+    prompted.secmod_asks()
+    granted = Dialogue(CERTIFICATE, presented())
+    granted.posts(init())
+    granted.secmod_grants()
+    negotiating = Dialogue(TICKET_OR_CERTIFICATE, presented())
+    negotiating.posts(init(), "/", **test_negotiate.with_token())
+    negotiating.secmod_asks_the_mechanism()
+    negotiating.secmod_asks_the_mechanism(test_negotiate.OUT)
+    all_of_them = [Dialogue(CERTIFICATE, presented()), prompted, granted, negotiating]
+    assert [d.state() for d in all_of_them] == [State.START, State.PROMPTED, State.GRANTED, State.NEGOTIATING]
+    return all_of_them
+
+
 # ---- the table --------------------------------------------------------------------------------------------------
 
 
 def test_every_row_of_the_table_is_exercised() -> None:
     """Runs all dialogues of this module and of those beside it, and looks at which steps they took."""
-    for dialogues in (globals(), vars(test_negotiate), vars(test_kkdcp)):
+    for dialogues in (globals(), vars(test_negotiate), vars(test_kkdcp), vars(test_camouflage)):
         for name, test in list(dialogues.items()):
             if name.startswith("test_") and name not in ("test_every_row_of_the_table_is_exercised", *_BESIDE):
                 _run(test)
@@ -813,7 +907,7 @@ def test_every_row_of_the_table_is_exercised() -> None:
     assert declared - RecordedLogin.seen == set()
 
 
-_BESIDE = ("test_negotiate", "test_kkdcp")
+_BESIDE = ("test_negotiate", "test_kkdcp", "test_camouflage")
 
 
 def _run(test: object) -> None:

@@ -32,7 +32,19 @@ CLOSED: dict[str, dict[str, tuple[str, ...]]] = {
 
 PURE_LIBRARIES = {
     *("__future__", "typing", "types", "enum", "dataclasses", "collections", "collections.abc", "functools"),
-    *("base64", "hashlib", "html", "ipaddress", "itertools", "math", "re", "struct", "urllib.parse", "xml.parsers"),
+    *(
+        "base64",
+        "hashlib",
+        "hmac",
+        "html",
+        "ipaddress",
+        "itertools",
+        "math",
+        "re",
+        "struct",
+        "urllib.parse",
+        "xml.parsers",
+    ),
     *("difflib", "h11", "msgspec"),
 }
 """What computes and does nothing else. No time, os, random, secrets, socket; no logging."""
