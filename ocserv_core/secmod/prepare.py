@@ -21,7 +21,8 @@ from ..system.memfd import read_sealed
 from .composition import Composition, Method, method_name
 from .instance import Instance
 from .kdc import KdcRoute, resolve
-from .keys import KeyRing, KeySource, end_point_of, load_key, read_pin
+from .key_files import KeySource, Pins, end_point_of, load_key, read_pin
+from .keys import KeyRing
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> tuple[KeyRing, tuple[
     """The keys, and the tls-server-end-point of each one's certificate."""
     keys, end_points = [], []
     try:
-        pin = _pin(vhost)
+        pins = _pins(vhost)
     except ConfigError as error:
         faults.append(error)
         return KeyRing(()), ()
@@ -148,7 +149,7 @@ def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> tuple[KeyRing, tuple[
         origin, other = vhost.origin("server-key", number), vhost.origin("server-cert", number)
         try:
             source = KeySource(key, certificate, origin.file, origin.line, other.line)
-            keys.append(load_key(source, pin))
+            keys.append(load_key(source, pins))
             end_points.append(end_point_of(source))
         except ConfigError as error:
             faults.append(error)
@@ -167,14 +168,21 @@ def _resolve_proxies(vhost: Vhost, faults: list[ConfigError]) -> tuple[KdcRoute,
     return tuple(routes)
 
 
-def _pin(vhost: Vhost) -> bytes | None:
-    """key-pin goes before pin-file."""
+def _pins(vhost: Vhost) -> Pins:
+    """What is written in the configuration goes before a file."""
     options = vhost.options
-    if options.key_pin:
-        return options.key_pin.encode()
-    if options.pin_file:
-        origin = vhost.origin("pin-file")
-        return read_pin(options.pin_file, origin.file, origin.line)
+    return Pins(
+        _pin(vhost, options.key_pin, options.pin_file, "pin-file"),
+        _pin(vhost, options.srk_pin, options.srk_pin_file, "srk-pin-file"),
+    )
+
+
+def _pin(vhost: Vhost, written: str, path: str, name: str) -> bytes | None:
+    if written:
+        return written.encode()
+    if path:
+        origin = vhost.origin(name)
+        return read_pin(path, origin.file, origin.line, name)
     return None
 
 

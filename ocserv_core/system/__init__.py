@@ -15,6 +15,7 @@
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
     scripts.py   the starting of an administrator's script
+    token_keys.py  private keys in tokens and TPMs, by GnuTLS (secmod and its signers)
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 
 `StartError` is raised where the server cannot start on this machine, `StateError` for the state folder,
