@@ -129,14 +129,16 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 class StatusReport(Control, frozen=True):
     """What `show status` tells. The second half counts since `last_stats_reset`.
 
-    `active_sessions` counts workers, also those before login; `total_sessions` the connections that ended since
-    the start; `clients_cut_off` the clients since the start that broke a protocol before they had a tunnel. A mean
-    or maximum is 0 where nothing was measured; so is an MTU. `latency` is None where none was.
+    `secmod_instances` tells how many processes sign (sec-mod-scale). `active_sessions` counts workers, also those
+    before login; `total_sessions` the connections that ended since the start; `clients_cut_off` the clients since the
+    start that broke a protocol before they had a tunnel. A mean or maximum is 0 where nothing was measured; so is an
+    MTU. `latency` is None where none was.
     """
 
     online: bool
     server_pid: int
-    secmod_pids: tuple[int, ...]
+    secmod_pid: int
+    secmod_instances: int
     up_since: float
     active_sessions: int
     total_sessions: int

@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-from ..ipc.messages import SignerKey
+from ..ipc.messages import Decrypt, Sign, SignerKey
 from ..system.token_keys import TokenFailure, TokenKey
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -109,6 +109,11 @@ class KeyRing:
         """Whether this key takes as long as its token takes."""
         return 0 <= number < len(self._keys) and isinstance(self._keys[number], TokenKey)
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether one of them does."""
+        return any(isinstance(key, TokenKey) for key in self._keys)
+
     def export(self) -> tuple[SignerKey, ...]:
         """For a signer."""
         return tuple(_export(key) for key in self._keys)
@@ -122,6 +127,19 @@ class KeyRing:
         if not 0 <= number < len(self._keys):
             raise KeyRefused(f"there is no key {number}")
         return self._keys[number]
+
+
+def use_key(rings: Mapping[str, KeyRing], asked: Sign | Decrypt) -> tuple[bytes, str]:
+    """What a worker asks for; or nothing, and why it was refused."""
+    ring = rings.get(asked.vhost)
+    if ring is None:
+        return b"", "unknown vhost"
+    try:
+        if isinstance(asked, Sign):
+            return ring.sign(asked.key, asked.algorithm, asked.data), ""
+        return ring.decrypt(asked.key, asked.data), ""
+    except KeyRefused as refusal:
+        return b"", str(refusal)
 
 
 def _sign_in_token(key: TokenKey, family: str, digest: str, data: bytes) -> bytes:

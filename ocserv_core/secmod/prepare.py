@@ -17,12 +17,15 @@ from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
 from ..plugin.backends import NO_SESSIONS, SessionActs
 from ..plugin.manager import load, look_again, new_manager, seal
+from ..state.signers import signer_count
 from ..system.memfd import read_sealed
+from ..system.process import processors
 from .composition import Composition, Method, method_name
 from .instance import Instance
 from .kdc import KdcRoute, resolve
 from .key_files import KeySource, Pins, end_point_of, load_key, read_pin
 from .keys import KeyRing
+from .signers import Signers
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +64,11 @@ class Prepared:
     generation: int
     config: ServerConfig
     vhosts: dict[str, PreparedVhost]
+    signers: Signers
 
     def retire(self) -> None:
         """It is not in force any more; what is in progress goes on."""
+        self.signers.retire()
         for vhost in self.vhosts.values():
             for instance in vhost.instances():
                 instance.retire()
@@ -110,7 +115,9 @@ def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIO
             faults.extend(several.errors)
     if faults:
         raise ConfigErrors(faults)
-    return Prepared(generation, config, vhosts)
+    server = config.server
+    count = signer_count(server.sec_mod_scale, server.max_clients, processors())
+    return Prepared(generation, config, vhosts, Signers({name: vhost.keys for name, vhost in vhosts.items()}, count))
 
 
 def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:

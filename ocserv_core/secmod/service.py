@@ -54,6 +54,7 @@ from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
 from .serving import Serving
 from .sessions import Sessions
+from .signer_process import end_signers
 from .store import open_store
 
 _log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Service:
             await self._sessions.end()
         await self._serving.end()
         await end_hosts()
+        await end_signers()
 
     @property
     def sessions(self) -> Sessions:
@@ -176,6 +178,7 @@ class Service:
             self._current.retire()
         self._current = prepared
         self._prepared.clear()
+        prepared.signers.start()
         server = prepared.config.server
         if self._sessions is None:
             store = open_store(server.session_store.name, server.state_dir)

@@ -4,7 +4,7 @@
     process.py   this process (title, limits, parent's death) and the starting of a sibling
     children.py  the end of a process, awaited by whoever started it
     adopted.py   what processes that ended have left to us
-    isolate.py   what nursery and worker do to themselves for ever
+    isolate.py   what nursery, worker and signer do to themselves for ever
     landlock.py  … of which this is the kernel's part: no file, no TCP, no signal to others
     daemon.py    background, pid file, readiness for systemd
     statedir.py  the locked state folder

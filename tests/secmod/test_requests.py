@@ -34,6 +34,7 @@ from ocserv_core.secmod.kdc import KdcForwarder, KdcRoute
 from ocserv_core.secmod.keys import KeyRing, PrivateKey
 from ocserv_core.secmod.prepare import Prepared, PreparedVhost
 from ocserv_core.secmod.requests import MAX_KEY_USES, WorkerPeer
+from ocserv_core.secmod.signers import Signers
 from tests.config.texts import config
 from tests.loop import on_loop, turn, until
 
@@ -66,7 +67,7 @@ class Desk:
             )
             for name in ("default", "b.example")
         }
-        self.prepared = Prepared(1, server, vhosts)
+        self.prepared = Prepared(1, server, vhosts, Signers({name: vhost.keys for name, vhost in vhosts.items()}))
         handles = (f"handle-{number}" for number in itertools.count(1))
         self.logins = Conversations(handles.__next__, self._grant, lambda _login: None)
         self.stats: list[tuple[SessionId, Traffic]] = []
