@@ -114,6 +114,10 @@ class KeyRing:
         """Whether one of them does."""
         return any(isinstance(key, TokenKey) for key in self._keys)
 
+    def files(self) -> list[tuple[int, PrivateKey]]:
+        """Those that are not in a token, with their numbers."""
+        return [(number, key) for number, key in enumerate(self._keys) if not isinstance(key, TokenKey)]
+
     def export(self) -> tuple[SignerKey, ...]:
         """For a signer."""
         return tuple(_export(key) for key in self._keys)
@@ -140,6 +144,17 @@ def use_key(rings: Mapping[str, KeyRing], asked: Sign | Decrypt) -> tuple[bytes,
         return ring.decrypt(asked.key, asked.data), ""
     except KeyRefused as refusal:
         return b"", str(refusal)
+
+
+def rehearse(rings: Mapping[str, KeyRing]) -> None:
+    """Use a key of each kind in all ways: the library imports some of itself only then, which a process that sees no
+    files could not do. Keys in tokens are left alone."""
+    kinds = {type(key): (name, number) for name, ring in rings.items() for number, key in ring.files()}
+    for vhost, number in kinds.values():
+        for algorithm, (_, digest) in ALGORITHMS.items():
+            size = _HASHES[digest].digest_size if digest else 1
+            use_key(rings, Sign(vhost, number, algorithm, bytes(size)))
+        use_key(rings, Decrypt(vhost, number, b""))
 
 
 def _sign_in_token(key: TokenKey, family: str, digest: str, data: bytes) -> bytes:

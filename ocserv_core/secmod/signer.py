@@ -18,7 +18,7 @@ from ..log import LogTarget, send_log
 from ..system.isolate import enter_signer
 from ..system.process import read_state_env, set_limit, set_not_dumpable, set_parent_death_signal, set_title
 from ..system.token_keys import TokenFailure
-from .keys import KeyRing, use_key
+from .keys import KeyRing, rehearse, use_key
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def main() -> int:
     send_log(LogChannel(channel), LogTarget())
     try:
         rings = _load(channel)
+        rehearse(rings)
         tokens = any(ring.has_tokens for ring in rings.values())
         enter_signer(inherited.parent, alone=not tokens)
         channel.send(SignerReady())

@@ -47,7 +47,7 @@ from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
 from tests.loop import on_loop, until
 
-STATUS = StatusReport(True, 1, (2,), 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
+STATUS = StatusReport(True, 1, 2, 1, 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
 
 
 def record(number: int, username: str = "") -> WorkerRecord:
