@@ -151,6 +151,7 @@ class SignerProcess:
 
     def _on_signer_ready(self, _ready: SignerReady) -> None:
         self._gate.phase = Phase.READY
+        _log.info("a signer is ready (pid %d)", self.pid)
         self._on_ready()
 
     def _on_signer_done(self, done: SignerDone) -> None:

@@ -20,7 +20,7 @@ from .signer_process import SignerProcess, Task
 _log = logging.getLogger(__name__)
 
 MAX_TRIES = 2
-"""Signers that a task may see dying: perhaps it is what they die of."""
+"""Signers that a task may see dying; then secmod does it, but for a token's: perhaps its module is what they die of."""
 
 
 class Signers:
@@ -65,14 +65,17 @@ class Signers:
             self._sign_here(task)
 
     def _sign_here(self, task: Task) -> None:
-        ring = self._rings.get(task.asked.vhost)
-        if ring is None or not ring.in_token(task.asked.key):
+        if not self._is_slow(task):
             task.finish(*use_key(self._rings, task.asked))
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "token")
         signed = asyncio.get_running_loop().run_in_executor(self._thread, use_key, self._rings, task.asked)
         signed.add_done_callback(lambda outcome: _settle(task, outcome))
+
+    def _is_slow(self, task: Task) -> bool:
+        ring = self._rings.get(task.asked.vhost)
+        return ring is not None and ring.in_token(task.asked.key)
 
     # ---- the processes
 
@@ -101,8 +104,10 @@ class Signers:
             task.tries += 1
             if task.tries < MAX_TRIES:
                 self._give(task)
-            else:
+            elif self._is_slow(task):
                 task.finish(b"", "the signers that had it died")
+            else:
+                self._sign_here(task)
 
     def _fill_later(self) -> None:
         self._deaths += 1
