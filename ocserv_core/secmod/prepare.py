@@ -117,7 +117,8 @@ def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIO
         raise ConfigErrors(faults)
     server = config.server
     count = signer_count(server.sec_mod_scale, server.max_clients, processors())
-    return Prepared(generation, config, vhosts, Signers({name: vhost.keys for name, vhost in vhosts.items()}, count))
+    rings = {name: vhost.keys for name, vhost in vhosts.items()}
+    return Prepared(generation, config, vhosts, Signers(rings, count, at_once=server.sec_mod_scale > 0))
 
 
 def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:

@@ -24,11 +24,13 @@ MAX_TRIES = 2
 
 
 class Signers:
-    """Those of one configuration. count: how many; 1 is secmod itself."""
+    """Those of one configuration. count: how many; less than `least` are not worth it, and secmod signs itself.
+    at_once: all are started; else one, and another whenever a task finds none that is idle."""
 
-    def __init__(self, rings: Mapping[str, KeyRing], count: int = 1) -> None:
+    def __init__(self, rings: Mapping[str, KeyRing], count: int = 1, *, at_once: bool = True, least: int = 2) -> None:
         self._rings = rings
-        self._count = count if count > 1 else 0
+        self._count = count if count >= least else 0
+        self._wanted = self._count if at_once else min(self._count, 1)
         self._processes: list[SignerProcess] = []
         self._thread: ThreadPoolExecutor | None = None
         self._deaths = 0
@@ -59,10 +61,14 @@ class Signers:
 
     def _give(self, task: Task) -> None:
         ready = [process for process in self._processes if process.ready]
-        if ready:
-            min(ready, key=SignerProcess.in_flight).give(task)
-        else:
+        if not ready:
             self._sign_here(task)
+            return
+        idlest = min(ready, key=SignerProcess.in_flight)
+        if idlest.in_flight() and self._wanted < self._count and len(ready) == self._wanted:
+            self._wanted += 1
+            self._fill()
+        idlest.give(task)
 
     def _sign_here(self, task: Task) -> None:
         if not self._is_slow(task):
@@ -80,8 +86,7 @@ class Signers:
     # ---- the processes
 
     def _fill(self) -> None:
-        self._pause = None
-        if self._retired or len(self._processes) >= self._count:
+        if self._retired or self._pause is not None or len(self._processes) >= self._wanted:
             return
         try:
             self._processes.append(SignerProcess(self._load(), self._fill, self._on_death))
@@ -112,7 +117,11 @@ class Signers:
     def _fill_later(self) -> None:
         self._deaths += 1
         if self._pause is None:
-            self._pause = asyncio.get_running_loop().call_later(restart_pause(self._deaths), self._fill)
+            self._pause = asyncio.get_running_loop().call_later(restart_pause(self._deaths), self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._fill()
 
 
 def _settle(task: Task, outcome: asyncio.Future[tuple[bytes, str]]) -> None:

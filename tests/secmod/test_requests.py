@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -166,6 +167,18 @@ def test_a_key_is_used_so_often_and_no_more(worker: Worker) -> None:
     for _ in range(MAX_KEY_USES):
         worker.say(sign())
     assert worker.refusal(sign()) == "too many uses of a private key"
+
+
+@pytest.mark.parametrize("message", [sign(), Decrypt("default", 0, bytes(256))])
+def test_a_key_is_used_once_at_a_time(worker: Worker, monkeypatch: pytest.MonkeyPatch, message: Message) -> None:
+    waiting: list[Callable[[bytes], None]] = []
+    monkeypatch.setattr(Signers, "ask", lambda _signers, _asked, done: waiting.append(done))
+    worker.say(sign())
+    assert worker.heard == []
+    waiting.pop()(b"signed")
+    assert worker.heard == [SignReply(b"signed")]
+    worker.say(message)
+    assert worker.refusal(message) == "a use of a private key before the answer to another"
 
 
 def test_signatures_and_decryptions_count_together(worker: Worker) -> None:

@@ -63,11 +63,11 @@ def asked(signers: Signers, what: Sign | Decrypt = SIGN) -> asyncio.Future[bytes
     return answer
 
 
-def dialogue(run: Callable[[Signers], Coroutine[Any, Any, None]], count: int = 2) -> None:
+def dialogue(run: Callable[[Signers], Coroutine[Any, Any, None]], count: int = 2, *, at_once: bool = True) -> None:
     """Between some signers and who asks them."""
 
     async def whole() -> None:
-        signers = Signers(rings(), count)
+        signers = Signers(rings(), count, at_once=at_once)
         signers.start()
         try:
             await run(signers)
@@ -132,6 +132,23 @@ def test_what_a_signer_refuses_is_logged_by_secmod(
 
     dialogue(run)
     assert said in caplog.text
+
+
+def test_where_the_number_is_chosen_another_is_started_when_none_is_idle() -> None:
+    async def run(signers: Signers) -> None:
+        await have(signers, 1)
+        for _ in range(3):
+            assert valid(await asked(signers))
+        assert len(pids()) == 1
+        waiting = [asked(signers) for _ in range(2)]
+        assert len(pids()) == 2
+        assert all([valid(await answer) for answer in waiting])
+        await have(signers, 2)
+        waiting = [asked(signers) for _ in range(9)]
+        assert len(pids()) == 3
+        assert all([valid(await answer) for answer in waiting])
+
+    dialogue(run, count=3, at_once=False)
 
 
 def test_the_one_with_the_least_in_flight_has_the_next() -> None:
