@@ -1,0 +1,146 @@
+"""`python -m benchmarks.latency`: what latency statistics cost the pump for each packet from the client.
+
+Two tunnels in this process, one with `latency-stats` and one without: DTLS by UDP over loopback to a real pump, whose
+TUN is a packet socket. They take turns, batch by batch, and who begins changes with each. What is measured is the CPU
+time of this thread in the pump: the receive with its stamp, the clock after each write, the sets. That the kernel
+stamps is not in it: it does so where a datagram is sent to loopback, which is outside, and for every socket as soon as
+one asks. Twice: small UDP packets that are written one by one, which is the most that it can cost, and TCP segments
+that are gathered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from ocserv_core.bridge.pump import PumpOptions
+from ocserv_core.model import Offloads
+from tests.bridge.dtls_peers import SUITES, RawClient, shake_over, udp_pair
+from tests.bridge.packet_model import Ip, Step, conversation, udp
+from tests.bridge.tunnels import End, tls_sessions
+
+GOAL = 30.0
+"""Nanoseconds a packet."""
+
+BATCH = 64
+"""Packets: what the buffers of both sockets hold without losing one."""
+
+WARM_UP = 20
+RUNS_MAX = 1000
+
+
+def small_packets() -> list[bytes]:
+    """Of 64 bytes, of flows of their own: each is written by itself."""
+    return [udp(Ip(), bytes(36), (40000 + i, 9)) for i in range(BATCH)]
+
+
+def segments() -> list[bytes]:
+    """Of one TCP flow, 1400 bytes each with their headers: they are gathered."""
+    return conversation([Step(0, 1360)] * BATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """label, packets: of a batch. gathered: for a device with offloads."""
+
+    label: str
+    packets: Callable[[], list[bytes]]
+    gathered: bool
+
+
+SHAPES = (
+    Shape("64-byte packets, one by one", small_packets, gathered=False),
+    Shape("1400-byte segments, gathered", segments, gathered=True),
+)
+
+
+class Line:
+    """A tunnel whose client sends batches."""
+
+    def __init__(self, stack: ExitStack, shape: Shape, *, latency: bool) -> None:
+        self._packets = shape.packets()
+        options = PumpOptions(latency=latency)
+        if shape.gathered:
+            options = replace(options, offloads=Offloads())
+        session, _ = stack.enter_context(tls_sessions())
+        self._end = End(session, options)
+        stack.callback(self._end.close)
+        ours, self._theirs = udp_pair(stack)
+        server, client = shake_over(ours, self._theirs, SUITES["aes256"])
+        stack.callback(client.close)
+        self._end.pump.attach(server)
+        self._client = RawClient(client)
+        self._sent = 0
+        self.nanoseconds = 0
+
+    def send_batch(self) -> None:
+        """From the client's socket to the TUN, and what that took."""
+        for datagram in [self._client.seal(b"\0" + packet) for packet in self._packets]:
+            self._theirs.send(datagram)
+        self._sent += len(self._packets)
+        begun = time.thread_time_ns()
+        arrived = any(self._moved() for _ in range(RUNS_MAX))
+        self.nanoseconds += time.thread_time_ns() - begun
+        assert arrived, f"{self._end.pump.traffic.rx_packets} of {self._sent} packets, {self._end.pump.dropped}"
+        self._end.written()
+
+    def _moved(self) -> bool:
+        self._end.pump.run(0)
+        return self._end.pump.traffic.rx_packets == self._sent
+
+    @property
+    def sets(self) -> int:
+        """Of statistics."""
+        return self._end.pump.latency.sets
+
+
+def measure_round(off: Line, on: Line, batches: int) -> tuple[float, float]:
+    """Nanoseconds a packet without and with statistics."""
+    off.nanoseconds = on.nanoseconds = 0
+    for number in range(batches):
+        for line in (off, on) if number % 2 == 0 else (on, off):
+            line.send_batch()
+    return off.nanoseconds / (batches * BATCH), on.nanoseconds / (batches * BATCH)
+
+
+def measure(shape: Shape, rounds: int, batches: int) -> list[tuple[float, float]]:
+    """All rounds of a shape, after some that do not count."""
+    with ExitStack() as stack:
+        off, on = (Line(stack, shape, latency=latency) for latency in (False, True))
+        measure_round(off, on, WARM_UP)
+        found = [measure_round(off, on, batches) for _ in range(rounds)]
+        assert on.sets
+        assert not off.sets
+        return found
+
+
+def describe(label: str, rounds: Sequence[tuple[float, float]]) -> str:
+    """The line of a shape: medians, and the difference within each round with its spread."""
+    costs = [on - off for off, on in rounds]
+    off, on = (statistics.median(side) for side in zip(*rounds, strict=True))
+    cost = statistics.median(costs)
+    verdict = "reached" if cost <= GOAL else "NOT reached"
+    return (
+        f"{label}: {off:.0f} ns a packet without, {on:.0f} with: {cost:.1f} more "
+        f"({min(costs):.1f} to {max(costs):.1f}; to be {GOAL:.0f}): {verdict}"
+    )
+
+
+def main() -> int:
+    """The exit status: 0 when everything was measured, reached or not."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description="The cost of latency-stats.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=600, help=f"of {BATCH} packets, of each side in a round")
+    arguments = parser.parse_args()
+    for shape in SHAPES:
+        print(describe(shape.label, measure(shape, arguments.rounds, arguments.batches)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
