@@ -20,6 +20,7 @@ from ..ipc import control
 from ..ipc.control import Done, PluginTable, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
 from . import occtl_format as fmt
 from . import occtl_views as views
+from .occtl_events import events_of
 
 OK, FAILED, NOT_FOUND = 0, 1, 2
 
@@ -45,19 +46,27 @@ class Console:
 
     def ask(self, request: control.Request, expected: type[_R]) -> _R:
         """One connection, one question. Raises Unreachable."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            try:
-                connection.connect(self.socket_file)
-            except OSError as error:
-                print(
-                    f"error connecting to ocserv socket '{self.socket_file}': {error.strerror or error}", file=self.err
-                )
-                raise Unreachable from error
-            try:
-                reply = control.ask(connection, request)
-            except (OSError, PeerLost, PeerViolation) as error:
-                print("could not send message; possibly insufficient permissions or server is offline.", file=self.err)
-                raise Unreachable from error
+        with self.connect() as connection:
+            return self.ask_over(connection, request, expected)
+
+    def connect(self) -> socket.socket:
+        """A connection to the server. Raises Unreachable."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self.socket_file)
+        except OSError as error:
+            connection.close()
+            print(f"error connecting to ocserv socket '{self.socket_file}': {error.strerror or error}", file=self.err)
+            raise Unreachable from error
+        return connection
+
+    def ask_over(self, connection: socket.socket, request: control.Request, expected: type[_R]) -> _R:
+        """The first, and mostly the only, answer. Raises Unreachable."""
+        try:
+            reply = control.ask(connection, request)
+        except (OSError, PeerLost, PeerViolation) as error:
+            print("could not send message; possibly insufficient permissions or server is offline.", file=self.err)
+            raise Unreachable from error
         if not isinstance(reply, expected):
             print(f"the server answered with {type(reply).__name__}; is it another version?", file=self.err)
             raise Unreachable
@@ -189,6 +198,22 @@ def show_users(console: Console, _argument: str) -> int:
         console.page(fmt.json_array(views.user_view(user, now) for user in users))
     else:
         console.page(fmt.printable(views.users_table(users, now)))
+    return OK
+
+
+def show_events(console: Console, _argument: str) -> int:
+    """`show events`: who is connected, then who comes and goes, until `q` or an interrupt."""
+    with console.connect() as connection:
+        users = console.ask_over(connection, control.ShowEvents(), UserTable).users
+        _remember_users(console, users)
+        now = console.clock()
+        if console.json:
+            console.say(fmt.json_array(views.user_view(user, now) for user in users))
+        else:
+            console.say(fmt.printable(views.users_table(users, now)) + "Press 'q' or CTRL+C to quit\n")
+        for event in events_of(connection):
+            shown = views.event_view(event, console.clock())
+            console.say(fmt.json_array([shown]) if console.json else fmt.printable(views.event_text(event)))
     return OK
 
 
@@ -353,6 +378,7 @@ COMMANDS = (
     Command("reload", "", "Read the server's configuration again", reload_),
     Command("show status", "", "The server's state and statistics", show_status),
     Command("show users", "", "The connected users", show_users),
+    Command("show events", "", "The connected users, then who comes and goes", show_events),
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
     Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ipc.control import SessionEntry, StatusReport, UserEntry
+from ..ipc.control import SessionEntry, SessionEvent, StatusReport, UserEntry
 from ..model import AddressPair, PluginReport, Traffic, short
 from .occtl_format import (
     Field,
@@ -113,6 +113,22 @@ def _user_row(user: UserEntry, now: float) -> tuple[object, ...]:
         _short_cipher(user.dtls_cipher),
         user.state.value,
     )
+
+
+def event_view(event: SessionEvent, now: float) -> View:
+    """A connection that came or went, as the JSON of `show events` has it."""
+    came = not event.reason
+    said = (text("Event", "connected" if came else "disconnected"), text("Reason", event.reason))
+    return (line(*said, hidden("raw_duration", int(event.seconds))), *user_view(event.user, now))
+
+
+def event_text(event: SessionEvent) -> str:
+    """The same, as a line."""
+    user = event.user
+    verb = "disconnect" if event.reason else "connected"
+    vpn = " ".join(pair.remote for pair in (user.lease.ipv4, user.lease.ipv6) if pair)
+    end = f" (reason: {event.reason}, time: {interval_text(event.seconds).strip()})" if event.reason else ""
+    return f"{user.vhost}: {verb} user '{user.username}' ({user.id}) from {user.remote_ip} with IP {vpn}{end}\n"
 
 
 def _short_cipher(description: str) -> str:

@@ -61,6 +61,10 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class ShowEvents(Control, frozen=True):
+    """`show events`: the connections of now (UserTable), then a SessionEvent for each that comes or goes."""
+
+
 class RunPlugin(Control, frozen=True):
     """`occtl plugin WORDS`: a command that a plugin of main has. Answer: Done."""
 
@@ -101,6 +105,7 @@ Request = (
     | ShowUser
     | ShowId
     | ShowSessions
+    | ShowEvents
     | ShowPlugins
     | RunPlugin
     | DisconnectUser
@@ -217,6 +222,14 @@ class UserTable(Control, frozen=True):
     users: tuple[UserEntry, ...]
 
 
+class SessionEvent(Control, frozen=True):
+    """A tunnel is up; or it has ended, for `reason` (in the words that occtl prints), after `seconds`."""
+
+    user: UserEntry
+    reason: str = ""
+    seconds: float = 0.0
+
+
 class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
     """One session that secmod keeps. `expires` is 0 while a connection uses it; `is_open` says that the session
     was opened at least once, `certificate_ok` that a client certificate was part of its login."""
@@ -255,7 +268,7 @@ class Done(Control, frozen=True):
     text: str = ""
 
 
-Reply = StatusReport | UserTable | SessionTable | PluginTable | Done
+Reply = StatusReport | SessionEvent | UserTable | SessionTable | PluginTable | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

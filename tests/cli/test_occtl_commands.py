@@ -33,6 +33,7 @@ def err(console: Console) -> str:
         ("show user Alice", control.ShowUser("Alice")),
         ("show usersalice", control.ShowUsers()),
         ("show id 12", control.ShowId(12)),
+        ("show events", control.ShowEvents()),
         ("show sessions valid", control.ShowSessions()),
         ("show cookies all", control.ShowSessions()),
         ("show session rA", control.ShowSessions()),
@@ -183,8 +184,8 @@ def test_back_ends_as_json(console: Console, server: FakeServer) -> None:
 
 
 def test_an_unknown_command(console: Console, server: FakeServer) -> None:
-    assert commands.run(console, "show events") == 1
-    assert err(console).startswith("unknown command: show events\n")
+    assert commands.run(console, "show weather") == 1
+    assert err(console).startswith("unknown command: show weather\n")
     assert (out(console), server.asked) == ("", [])
 
 
