@@ -768,6 +768,20 @@ def test_a_full_datagram_socket_is_waited_for() -> None:
         assert s.end.pump.traffic.tx_bytes == sum(map(len, packets))
 
 
+def stuff(s: Site, client: Client, packet: bytes) -> int:
+    """As many as the way to the client takes, and the rest of them waits on the TUN; how many."""
+    client.speak()
+    client.path.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    fed = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.end.feed(packet)
+            fed += 1
+    s.end.settle()
+    assert s.end.pump._pump.udp_full
+    return fed
+
+
 @pytest.mark.parametrize(
     ("packet", "shed"),
     [
@@ -781,21 +795,23 @@ def test_a_full_datagram_socket_is_waited_for() -> None:
 def test_a_queue_that_stands_loses_of_what_slows_down(packet: bytes, *, shed: bool) -> None:
     with site() as s:
         client = s.join()
-        client.speak()
-        client.path.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        fed = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                s.end.feed(packet)
-                fed += 1
-        s.end.settle()
-        assert s.end.pump._pump.udp_full, "the rest of them waits on the TUN"
+        fed = stuff(s, client, packet)
         assert s.end.run(2 * lib.OC_QUEUE_PATIENCE) == Deadline()
         while client.heard():
             s.end.settle()
         dropped = s.end.pump.dropped
         assert (dropped.shed > 0, dropped.total) == (shed, dropped.shed)
         assert s.end.pump.traffic.tx_packets == fed - dropped.shed
+
+
+def test_time_without_a_processor_is_not_the_queue_s() -> None:
+    with site() as s:
+        client = s.join()
+        stuff(s, client, Tcp().on(Ip(), bytes(1000)))
+        time.sleep(2 * lib.OC_QUEUE_PATIENCE)  # what a scheduler does where others want the processor
+        while client.heard():
+            s.end.settle()
+        assert s.end.pump.dropped == Dropped()
 
 
 def test_a_session_that_goes_while_its_socket_is_full_hands_the_rest_to_tls() -> None:
