@@ -38,8 +38,10 @@ class Inside:
             family = "-6" if ":" in network else "-4"
             server.run("ip", family, "route", "add", network, "via", gateway).check_returncode()
         self.host.nft(
-            "table inet witness { chain arrived { type filter hook prerouting priority -300; "
-            f"ip saddr {POOL4} counter; ip6 saddr {POOL6} counter; }} }}\n"
+            "add table inet witness\n"
+            "add chain inet witness arrived { type filter hook prerouting priority -300; }\n"
+            f"add rule inet witness arrived ip saddr {POOL4} counter\n"
+            f"add rule inet witness arrived ip6 saddr {POOL6} counter\n"
         )
 
     def _run(self, *argv: str) -> None:
@@ -55,6 +57,11 @@ class Inside:
     def arrived(self) -> int:
         """The packets of clients that have arrived here."""
         return sum(map(int, re.findall(r"counter packets (\d+)", self.host.run("nft", "list", "ruleset").stdout)))
+
+    def is_answered_by(self, address: str) -> bool:
+        """Whether a client answers what this machine has begun."""
+        source = ONE6 if ":" in address else ONE4
+        return self.host.run("ping", "-c", "1", "-W", "2", "-I", source, address).returncode == 0
 
     def passes(self, client: Client, address: str, protocol: str, port: int = 0) -> bool:
         """Whether a packet of this client arrives; the client must hear at once where it does not."""
@@ -77,8 +84,7 @@ class Inside:
                     near.send(b"?")
                     ready, _, _ = select.select([near, far], [], [], PATIENCE)
                     assert ready
-                    near_error = near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    return not near_error
+                    return not near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 return True
         return False
 
