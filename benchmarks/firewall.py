@@ -1,4 +1,4 @@
-"""`python -m benchmarks.firewall`: how long until the rules of a restricted client are in place, and until they are gone.
+"""`python -m benchmarks.firewall`: how long until a restricted client's rules are in place, and until they are gone.
 
 Needs root. In a network namespace of its own, with the code that main uses: a client with 25 ports and 25 networks, one
 after another added beside as many others as are named. The time is from the call in main's loop to the answer, through

@@ -17,9 +17,9 @@ from .test_scripts import said, script
 Wanted = dict[tuple[str, str, int], bool]
 
 
-def restricted(lab: Lab, inside: Inside, user: str = "alice", **options: Option) -> tuple[Server, Client]:
+def restricted(lab: Lab, inside: Inside, **options: Option) -> tuple[Server, Client]:
     server = lab.start_server(**options)
-    return server, inside.admit(lab.connect(user))
+    return server, inside.admit(lab.connect("alice"))
 
 
 def rules(lab: Lab) -> str:

@@ -62,7 +62,7 @@ def test_a_client_s_rules_are_as_they_were_said() -> None:
         "reject",
     ]
     assert chain(text, "vpns0_7-routes") == [
-        "ip daddr 192.0.2.128/25 reject",
+        "ip daddr 192.0.2.128/25 reject with icmp port-unreachable",
         "ip daddr 192.0.2.0/24 accept",
         "ip daddr 192.0.3.7 accept",
         "ip6 daddr 2001:db8::/32 accept",
