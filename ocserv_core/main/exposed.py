@@ -20,6 +20,8 @@ MAX_FILE = 1024 * 1024
 
 def with_exposed(config: ServerConfig) -> ServerConfig:
     """The configuration with the iroutes that each vhost exposes. Raises ConfigErrors where one of them is none."""
+    if not any(vhost.options.expose_iroutes for vhost in config.vhosts):
+        return config
     vhosts = tuple(_with_exposed(vhost) for vhost in config.vhosts)
     return msgspec.structs.replace(config, vhosts=vhosts)
 
