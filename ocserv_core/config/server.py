@@ -8,6 +8,7 @@ import msgspec
 
 from . import values
 from .declare import Option, Repeat, options_of
+from .route_command import ROUTE_COMMAND
 from .values import AlgorithmPriority, BackendSpec, Seconds
 
 
@@ -175,11 +176,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     host_update_script: Annotated[str, Option(values.FILE, "Run when a client tells its name or version.")] = ""
     route_add_cmd: Annotated[
         str,
-        Option(values.COMMAND, "Adds an iroute; %{R} and %{RI} are the route, %{D} the device.", supported=False),
+        Option(ROUTE_COMMAND, "Adds an iroute, by the shell; %{R} and %{RI} are the route, %{D} the device."),
     ] = ""
-    route_del_cmd: Annotated[
-        str, Option(values.COMMAND, "Deletes an iroute, in the words of route-add-cmd.", supported=False)
-    ] = ""
+    route_del_cmd: Annotated[str, Option(ROUTE_COMMAND, "Deletes an iroute, in the words of route-add-cmd.")] = ""
 
     # ---- tunnel ----
 

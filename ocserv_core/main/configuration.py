@@ -16,6 +16,7 @@ from ..config.vhost import backends_of
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, StartError
 from ..plugin.entries import find_worker_entries
+from .exposed import with_exposed
 from .nursery import Nurseries
 from .revocation import Stamp, lists_of, stamps_of, tell_of_old_lists
 from .secmod import Secmod
@@ -83,6 +84,7 @@ class Configuration:
             self._generation += 1
             generation = self._generation
             lists = stamps_of(lists_of(config))
+            config = await asyncio.to_thread(with_exposed, config)
             contents = read_contents(config)
             configured = await self._secmod.configure(generation, config)
             try:

@@ -37,9 +37,13 @@ from ..system.tun import check_tun
 from .admission import Admission
 from .configuration import Configuration, load, read_contents, worker_entries
 from .control import ControlServer
+from .exposed import with_exposed
+from .firewall import Firewall, table_of
+from .iroutes import Iroutes
 from .keeper import Keeper
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
+from .outside import Outside
 from .plugins import load_plugins
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
@@ -96,6 +100,7 @@ def test_config(launch: Launch) -> int:
 async def _test_prepare(config: ServerConfig) -> None:
     """What secmod and the nursery would say, without a socket: secmod's half in a child that serves nobody."""
     contents = read_contents(config)
+    with_exposed(config)
     secmod = Secmod(
         LogTarget(level=0).environment(),
         open_sessions=list,
@@ -165,6 +170,8 @@ class Server:
         stack.push_async_callback(netlink.close)
         self._plugins = load_plugins(config)
         self._build(config, netlink, [str(uid), str(gid), state.empty_root])
+        stack.push_async_callback(self._firewall.close)
+        await self._firewall.start()
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
         await self._configuration.apply(config)
@@ -203,8 +210,11 @@ class Server:
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
         self._status = Status(self._config, self._secmod, resumption)
         associations = Associations()
-        scripts = Scripts(lambda: self._config().server)
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
+        self._firewall = Firewall(table_of(config.server.state_dir))
+        outside = Outside(
+            Scripts(lambda: self._config().server), self._firewall, Iroutes(lambda: self._config().server)
+        )
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, outside)
         self._sessions.plugins = self._plugins
         searcher = Searcher(associations, lambda: self._workers)
         requests = Requests(

@@ -165,6 +165,7 @@ class Status:
             no_routes=config.no_routes,
             iroutes=config.iroutes,
             restricted_to_routes=config.restrict_user_to_routes,
+            ports=tuple(map(str, config.restrict_user_to_ports)),
         )
 
 

@@ -14,6 +14,7 @@
     client_sockets.py  what a worker asks of its client's sockets
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
+    nftables.py  the rules of restricted clients, by libnftables (main only)
     scripts.py   the starting of an administrator's script
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 
