@@ -351,6 +351,7 @@ struct oc_pump {
     size_t frame_size;
     int frame_slot;
     void *memory;
+    struct oc_queue queue;
     int ready_fd, clean, fault, tun_errno, path_mtu;
     ...;
 };
