@@ -41,7 +41,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = ""
     listen_proxy_proto: Annotated[
         bool,
-        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2).", supported=False),
+        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2)."),
     ] = False
 
     # ---- process ----

@@ -20,7 +20,7 @@ from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
 from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
-from ..model import DisconnectReason, SessionId, Traffic
+from ..model import DisconnectReason, Endpoint, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
@@ -211,7 +211,7 @@ class Server:
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
         )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
-        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
+        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end, self._refusal)
         self._udp = Udp(associations, searcher, self._workers)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
@@ -301,7 +301,9 @@ class Server:
         return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
-        if reason := self._plugins.refuses(accepted.remote, accepted.local):
+        # Behind a balancer only the worker learns whose the connection is: it is asked again then (Workers.on_address).
+        reason = "" if self._workers.proxied else self._refusal(accepted.remote, accepted.local)
+        if reason:
             _log.info("%s is refused: %s", accepted.remote, reason)
             accepted.connection.close()
             return
@@ -311,6 +313,11 @@ class Server:
             self._listeners.pause(1.0)
             return
         self._workers.spawn(accepted)
+
+    def _refusal(self, remote: Endpoint, local: Endpoint) -> str:
+        """Why a client at this address is not served; "" where it is. All that is decided by addresses, asked once for
+        each connection."""
+        return self._plugins.refuses(remote, local)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self._udp.on_worker_end(record.number)

@@ -133,6 +133,10 @@ class Lab:
         argv = [sys.executable, program, "-f", "--log-stderr", "-c", self.configure(**options)]
         return self.run_server(argv, self.path("occtl.sock")).await_listening()
 
+    def keep(self, process: Watched) -> None:
+        """It ends with the lab."""
+        self._started.append(process)
+
     # ---- clients
 
     def host(self, router: Router | None = None) -> Host:

@@ -65,6 +65,7 @@ class FakeNursery:
 
     def __init__(self) -> None:
         self.generation = 1
+        self.proxied = False
         self.spawned: list[tuple[Spawn, list[socket.socket], int]] = []
         self.retired: list[int] = []
         self.crashed: list[int] = []
@@ -150,8 +151,14 @@ class House:
         searcher: Any = self.searcher
         requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency, searcher)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
-        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end)
+        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end, self._refuse)
+        self.asked_about: list[tuple[Endpoint, Endpoint]] = []
+        self.refusal = ""
         self.fakes: list[FakeWorker] = []
+
+    def _refuse(self, remote: Endpoint, local: Endpoint) -> str:
+        self.asked_about.append((remote, local))
+        return self.refusal
 
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self.ended.append((record, traffic))
