@@ -33,8 +33,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option(
             values.text_of("name"),
-            "The network namespace in which the server listens.",
-            supported=False,
+            "The network namespace in which the server listens, by its name for ip netns.",
             reloadable=False,
             tolerated=True,
         ),
@@ -84,7 +83,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     )
     chroot_dir: Annotated[
         str,
-        Option(values.DIRECTORY, "The folder that workers are locked into.", supported=False, reloadable=False),
+        Option(values.DIRECTORY, "The folder that workers are locked into; unset, an empty one.", reloadable=False),
     ] = ""
     pid_file: Annotated[
         str,

@@ -39,7 +39,9 @@ class TunnelRecord(msgspec.Struct, frozen=True):
 
 
 class WorkerRecord(msgspec.Struct):
-    """One connection. `remote` and `local` are its client's, as soon as a PROXY header has told them. `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, and
+    """One connection. `remote` and `local` are the client's, as soon as a PROXY header has told them.
+
+    `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, and
     `username` its user, before there is a tunnel; `counted`: max-same-clients lets it in; `update`: what a back end has
     changed before there was a tunnel; `reason` is why main ends or ended it."""
 

@@ -21,6 +21,7 @@ class Balancer:
             "    timeout connect 5s",
             "    timeout client 1h",
             "    timeout server 1h",
+            "    option log-health-checks",
             "listen vpn",
             f"    bind {self.address}:443",
             f"    server vpn {SERVER4}:443 {' '.join(words)}",
