@@ -187,3 +187,28 @@ def test_a_folder_that_locks_nobody_in_is_refused(lab: Lab, folder: str, why: st
     server = lab.launch(chroot_dir=folder)
     assert server.wait() == 1
     assert server.log.find(f"chroot-dir = {folder}: {why}")
+
+
+def test_a_reload_puts_a_balancer_before_the_server_and_sessions_go_on(lab: Lab) -> None:
+    server = lab.start_server()
+    before = lab.connect("bob")
+    mark = server.log.mark()
+    lab.configure(listen_proxy_proto=True)
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is reloaded", since=mark)
+    client = lab.connect(server=Balancer(lab, "send-proxy-v2").await_up().address)
+    remote = {user["Username"]: user["Remote IP"] for user in server.show("users")}
+    assert remote == {"alice": client.host.address4, "bob": before.host.address4}
+    assert before.reaches(GATEWAY4)
+
+
+def test_a_new_secmod_knows_clients_by_their_own_addresses(lab: Lab) -> None:
+    server = lab.start_server(listen_proxy_proto=True)
+    balancer = Balancer(lab, "send-proxy").await_up()
+    client = lab.connect(server=balancer.address)
+    mark = server.log.mark()
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("secmod is back", since=mark)
+    other = lab.connect("bob", server=balancer.address)
+    remote = {user["Username"]: user["Remote IP"] for user in server.show("users")}
+    assert remote == {"alice": client.host.address4, "bob": other.host.address4}

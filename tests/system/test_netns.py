@@ -44,9 +44,9 @@ def test_our_own_needs_no_name_and_no_thread() -> None:
 @needs_root
 class TestAnother:
     def test_what_is_made_inside_is_brought_back(self, other: NetworkNamespace) -> None:
-        with other.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as made:
-            with pytest.raises(OSError, match="unreachable"):
-                made.connect(("127.0.0.1", 9))  # its loopback is down, ours is up
+        made = other.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        with made, pytest.raises(OSError, match="unreachable"):
+            made.connect(("127.0.0.1", 9))  # its loopback is down, ours is up
 
     def test_it_is_another_and_we_stay_in_ours(self, other: NetworkNamespace) -> None:
         before = here()
