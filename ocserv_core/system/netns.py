@@ -21,9 +21,9 @@ Made = TypeVar("Made")
 
 
 class NetworkNamespace:
-    """`fd` is -1 for our own, where nothing needs a thread."""
+    """`fd` is None for our own, where nothing needs a thread."""
 
-    def __init__(self, fd: int = -1) -> None:
+    def __init__(self, fd: int | None = None) -> None:
         self._fd = fd
 
     @classmethod
@@ -48,7 +48,7 @@ class NetworkNamespace:
 
     def run(self, make: Callable[[], Made]) -> Made:
         """What `make` returns, called inside; its errors are raised here. SystemFailure where it cannot be entered."""
-        if self._fd < 0:
+        if self._fd is None:
             return make()
         visit = _Visit(self._fd, make)
         thread = threading.Thread(target=visit.run, name="netns")
@@ -62,8 +62,8 @@ class NetworkNamespace:
         return visit.made  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Idempotent."""
-        if self._fd >= 0:
+        """Idempotent; nothing is made inside afterwards, nor in our own instead."""
+        if self._fd is not None and self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 

@@ -170,6 +170,11 @@ def test_all_addresses_of_a_name_are_listened_on(lab: Lab) -> None:
     lab.connect(server=SERVER6)
 
 
+def test_a_client_is_told_that_the_servers_address_may_change(lab: Lab) -> None:
+    lab.start_server(listen_host_is_dyndns=True)
+    assert lab.connect().output.find("^X-CSTP-DynDNS: true$")
+
+
 def test_workers_are_locked_into_the_folder_that_is_named(lab: Lab) -> None:
     jail = lab.path("jail")
     os.mkdir(jail, 0o755)

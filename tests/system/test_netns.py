@@ -69,6 +69,11 @@ class TestAnother:
             other.run(lambda: None)
         assert open_descriptors() == before
 
+    def test_when_it_is_closed_nothing_is_made_anywhere(self, other: NetworkNamespace) -> None:
+        other.close()
+        with pytest.raises(SystemFailure, match="Bad file descriptor"):
+            other.run(lambda: pytest.fail("it was made"))
+
     def test_who_may_not_enter_is_told(self, other: NetworkNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(_fd: int, _kind: int) -> None:
             raise OSError(1, "Operation not permitted")
