@@ -34,15 +34,14 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option(
             values.text_of("name"),
-            "The network namespace in which the server listens.",
-            supported=False,
+            "The network namespace in which the server listens, by its name for ip netns.",
             reloadable=False,
             tolerated=True,
         ),
     ] = ""
     listen_proxy_proto: Annotated[
         bool,
-        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2).", supported=False),
+        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2)."),
     ] = False
 
     # ---- process ----
@@ -85,7 +84,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     )
     chroot_dir: Annotated[
         str,
-        Option(values.DIRECTORY, "The folder that workers are locked into.", supported=False, reloadable=False),
+        Option(values.DIRECTORY, "The folder that workers are locked into; unset, an empty one.", reloadable=False),
     ] = ""
     pid_file: Annotated[
         str,

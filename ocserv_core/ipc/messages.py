@@ -185,6 +185,14 @@ AuthReply = AuthPrompt | AuthGranted | AuthDenied
 # ---- worker → main --------------------------------------------------------------------------------------------
 
 
+class ClientAddress(Message, frozen=True):
+    """Both ends of the client's connection by its PROXY header; those of the TCP connection where that tells none.
+    The first message, once, and only with listen-proxy-proto."""
+
+    remote: Endpoint
+    local: Endpoint
+
+
 class AuthCookieRequest(Message, frozen=True):
     """[AUTH_COOKIE_REQ] CONNECT with a cookie; once per connection. `wants_*`: the families that the client
     asked for. Answer: AuthCookieReply or AuthCookieRefused."""
@@ -704,7 +712,8 @@ FromSecmodToWorker = (
     SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply | KdcReply
 )
 FromWorkerToMain = (
-    AuthCookieRequest
+    ClientAddress
+    | AuthCookieRequest
     | SessionInfo
     | TunMtu
     | LatencyStats

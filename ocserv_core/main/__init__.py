@@ -1,5 +1,6 @@
 """The main process: root, no key, no client's bytes. What it does with a connection, in order:
 
+openings.py       opens the listeners: at addresses, in a namespace, or systemd's
 listeners.py      accepts
 admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end

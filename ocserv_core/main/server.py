@@ -20,18 +20,18 @@ from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
 from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
-from ..model import DisconnectReason, SessionId, Traffic
+from ..model import DisconnectReason, Endpoint, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
+from ..system.activation import Activated, take_activated
 from ..system.adopted import adopted
 from ..system.children import AWAITED, reap_others
 from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
-from ..system.datagrams import open_udp_listeners
-from ..system.isolate import resolve_user
+from ..system.isolate import check_chroot_dir, resolve_user
 from ..system.netlink import Netlink
 from ..system.process import TRACEABLE_VARIABLE, raise_descriptor_limit, set_child_subreaper, set_title
-from ..system.sockets import Accepted, open_control_socket, open_listeners
+from ..system.sockets import Accepted, open_control_socket
 from ..system.statedir import StateDir
 from ..system.tun import check_tun
 from .admission import Admission
@@ -43,6 +43,7 @@ from .iroutes import Iroutes
 from .keeper import Keeper
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
+from .openings import Openings
 from .outside import Outside
 from .plugins import load_plugins
 from .records import ConnectionState, WorkerRecord
@@ -74,13 +75,14 @@ DEFAULT_CLIENTS = 8192
 
 def run(launch: Launch) -> int:
     """Serve until told to end: the exit status. OcservError where the server cannot start."""
+    activated = take_activated()
     config = load(launch.config_file)
     target = _log_target(launch, config)
     readiness = _go_to_background(launch)
     open_log("main", target)
     set_title("ocserv-main")
     try:
-        return asyncio.run(_serve(launch, config, target, readiness))
+        return asyncio.run(_serve(launch, config, target, readiness, activated))
     except OcservError as error:
         _log.critical("%s", error)
         readiness.failed(f"ocserv: {error}")
@@ -92,6 +94,7 @@ def test_config(launch: Launch) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     config = load(launch.config_file, strict=launch.strict)
     _worker_ids(config)
+    check_chroot_dir(config.server.chroot_dir)
     load_plugins(config)
     asyncio.run(_test_prepare(config))
     return 0
@@ -118,9 +121,11 @@ async def _test_prepare(config: ServerConfig) -> None:
     await check_worker_config(build_worker_config(config, 1, contents, configured.groups, worker_entries(config)))
 
 
-async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:
+async def _serve(
+    launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness, activated: Activated | None
+) -> int:
     async with contextlib.AsyncExitStack() as stack:
-        server = Server(launch, target)
+        server = Server(launch, target, activated)
         await server.start(config, stack)
         readiness.ready()
         sd_notify("READY=1")
@@ -132,8 +137,9 @@ async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readin
 class Server:
     """The parts and what binds them. Start in `start`, signals in `serve`, the end in `_end`."""
 
-    def __init__(self, launch: Launch, target: LogTarget) -> None:
+    def __init__(self, launch: Launch, target: LogTarget, activated: Activated | None = None) -> None:
         self._launch = launch
+        self._openings = Openings(activated)
         self._target = target
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -154,15 +160,14 @@ class Server:
 
     async def start(self, config: ServerConfig, stack: contextlib.AsyncExitStack) -> None:
         """Open everything, in the order in which it can fail; `stack` closes it again."""
+        config = self._openings.adapt(config)
         server = config.server
         check_tun()
+        check_chroot_dir(server.chroot_dir)
         uid, gid = _worker_ids(config)
         state = StateDir.open(server.state_dir)
         stack.callback(state.close)
-        sockets = open_listeners(server.listen_host or None, server.tcp_port)
-        for sock in sockets:
-            stack.callback(sock.close)
-        udp_sockets = self._open_udp_listeners(server, stack)
+        self._openings.open(server, stack)
         control = self._open_control_socket(server, stack)
         raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT + MAX_SEARCHES)
         set_child_subreaper()
@@ -180,22 +185,14 @@ class Server:
         self._write_pid_file(config, stack)
         if control is not None:
             await self._control.start(control)
-        self._listeners = Listeners(sockets, self._ready, self._on_connection)
+        self._listeners = Listeners(self._openings.tcp, self._ready, self._on_connection)
         self._listeners.resume()
-        self._udp.serve(udp_sockets)
+        self._udp.serve(self._openings.udp)
         self._tasks.start(self._revocation.run())
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
         for address in self._udp.addresses:
             _log.log(NOTICE, "listening on %s port %d (UDP)", *address)
-
-    def _open_udp_listeners(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> list[socket.socket]:
-        if not server.udp_port:
-            return []
-        sockets = open_udp_listeners(server.udp_listen_host or server.listen_host or None, server.udp_port)
-        for sock in sockets:
-            stack.callback(sock.close)
-        return sockets
 
     def _open_control_socket(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> socket.socket | None:
         if not server.use_occtl:
@@ -216,17 +213,17 @@ class Server:
         )
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, outside)
         self._sessions.plugins = self._plugins
-        searcher = Searcher(associations, lambda: self._workers)
+        searcher = Searcher(associations, lambda: self._workers, self._openings.connect)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
         )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
-        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
-        self._udp = Udp(associations, searcher, self._workers)
+        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end, self._refusal)
+        self._udp = Udp(associations, searcher, self._workers, self._openings.connect)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
-        self._configuration = Configuration(self._secmod, self._nurseries)
+        self._configuration = Configuration(self._secmod, self._nurseries, self._openings.adapt)
         self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
         self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
@@ -311,7 +308,9 @@ class Server:
         return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
-        if reason := self._plugins.refuses(accepted.remote, accepted.local):
+        # Behind a balancer only the worker learns whose the connection is: it is asked again then (Workers.on_address).
+        reason = "" if self._workers.proxied else self._refusal(accepted.remote, accepted.local)
+        if reason:
             _log.info("%s is refused: %s", accepted.remote, reason)
             accepted.connection.close()
             return
@@ -321,6 +320,11 @@ class Server:
             self._listeners.pause(1.0)
             return
         self._workers.spawn(accepted)
+
+    def _refusal(self, remote: Endpoint, local: Endpoint) -> str:
+        """Why a client at this address is not served; "" where it is. All that is decided by addresses, asked once for
+        each connection."""
+        return self._plugins.refuses(remote, local)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self._udp.on_worker_end(record.number)

@@ -24,6 +24,7 @@ from .workers import Workers
 _log = logging.getLogger(__name__)
 
 _STATES = {
+    ConnectionState.FRONT: UserState.PRE_AUTH,
     ConnectionState.PRE_AUTH: UserState.PRE_AUTH,
     ConnectionState.OPENING: UserState.AUTHENTICATING,
     ConnectionState.REFUSED: UserState.AUTH_FAILED,

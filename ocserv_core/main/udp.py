@@ -15,7 +15,7 @@ from ..errors import SystemFailure
 from ..ipc.messages import UdpSocket
 from ..protocol.udp_peek import Hello, peek
 from ..state.associations import Associations
-from ..system.datagrams import Datagram, connect_datagram_socket, receive_datagram
+from ..system.datagrams import Connect, Datagram, connect_datagram_socket, receive_datagram
 from .searcher import Searcher
 from .workers import Workers
 
@@ -28,7 +28,14 @@ BURST = 64
 class Udp:
     """`serve` begins to read. A hello goes to the worker that its id names, a record to the searcher."""
 
-    def __init__(self, associations: Associations, searcher: Searcher, workers: Workers) -> None:
+    def __init__(
+        self,
+        associations: Associations,
+        searcher: Searcher,
+        workers: Workers,
+        connect: Connect = connect_datagram_socket,
+    ) -> None:
+        self._connect = connect
         self._associations = associations
         self._searcher = searcher
         self._workers = workers
@@ -81,7 +88,7 @@ class Udp:
         if worker is None:
             return
         try:
-            with connect_datagram_socket(datagram.local, datagram.remote, datagram.interface) as flow:
+            with self._connect(datagram.local, datagram.remote, datagram.interface) as flow:
                 passed = self._workers.offer(worker, UdpSocket(datagram.data, hello=True), (flow.fileno(),))
         except SystemFailure as failure:
             _log.warning("a DTLS hello is dropped: %s", failure)

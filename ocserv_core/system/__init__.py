@@ -9,6 +9,8 @@
     daemon.py    background, pid file, readiness for systemd
     statedir.py  the locked state folder
     memfd.py     sealed memfds for configuration; the shared page of counters
+    activation.py the sockets that systemd has opened for us
+    netns.py     sockets of another network namespace
     sockets.py   listeners, the control socket, what a connection tells of itself
     datagrams.py UDP listeners, and the socket of one client's flow
     client_sockets.py  what a worker asks of its client's sockets
