@@ -25,6 +25,7 @@ from ..model import (
     Endpoint,
     Identity,
     Lease,
+    Offence,
     Offloads,
     PluginReport,
     SessionId,
@@ -508,6 +509,13 @@ class DisconnectWorker(Message, frozen=True):
     worker: int
 
 
+class BanPoints(Message, frozen=True):
+    """The client at this address (main's word, of WorkerAttach) has offended."""
+
+    ip: str
+    offence: Offence
+
+
 class SecmodStats(Message, frozen=True):
     """Counters since secmod's start; sent after each login that ended and before FinalStats."""
 
@@ -741,6 +749,7 @@ FromSecmodToMain = (
     | DisconnectSession
     | UpdateSession
     | DisconnectWorker
+    | BanPoints
     | SecmodStats
     | PluginList
     | SessionList

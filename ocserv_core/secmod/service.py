@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from ..errors import PeerLost, PeerViolation, StateError
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
+    BanPoints,
     Commit,
     Configure,
     Discard,
@@ -42,7 +43,7 @@ from ..ipc.messages import (
     WorkerAttach,
 )
 from ..ipc.permits import Gate, Permit
-from ..model import DisconnectReason, Identity, SessionId
+from ..model import DisconnectReason, Identity, Offence, SessionId
 from ..plugin.backends import Login
 from .acts import Acts
 from .composition import Method
@@ -78,7 +79,7 @@ class Service:
         self._main = AsyncChannel[FromMainToSecmod](
             main, FromMainToSecmod, trusted=True, on_message=self._on_message, on_end=self._on_main_lost
         )
-        self._logins = Conversations(_new_handle, self._grant, self._on_login_failed)
+        self._logins = Conversations(_new_handle, self._grant, self._on_login_failed, self._on_wrong_password)
         self._serving = Serving()
         self._kdc = KdcForwarder()
         self._workers: dict[int, WorkerPeer] = {}
@@ -192,7 +193,14 @@ class Service:
         """main introduces a worker: its address is main's word, not the worker's claim."""
         sock = socket.socket(fileno=fd)
         peer = WorkerPeer(
-            message.worker, message.remote, message.local, self.current, self._logins, self.sessions, self._kdc
+            message.worker,
+            message.remote,
+            message.local,
+            self.current,
+            self._logins,
+            self.sessions,
+            self._kdc,
+            self._on_kerberos,
         )
         peer.channel = AsyncChannel[FromWorkerToSecmod](
             sock,
@@ -282,6 +290,12 @@ class Service:
     def _on_login_failed(self, _login: Login) -> None:
         self._failures += 1
         self._send_stats()
+
+    def _on_wrong_password(self, login: Login) -> None:
+        self._main.send(BanPoints(login.remote_ip, Offence.WRONG_PASSWORD))
+
+    def _on_kerberos(self, ip: str) -> None:
+        self._main.send(BanPoints(ip, Offence.KKDCP))
 
     def _accounting_of(self, vhost: str) -> Instance | None:
         named = self.current.vhosts.get(vhost)
