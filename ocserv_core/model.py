@@ -65,7 +65,7 @@ _REASON_TEXTS = {
 class Offence(enum.Enum):
     """What an address gets points for, beside its connections."""
 
-    WRONG_PASSWORD = "wrong password"
+    PASSWORD = "wrong password"  # noqa: S105 (it is none)
     KKDCP = "kkdcp"
 
 

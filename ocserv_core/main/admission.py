@@ -1,4 +1,4 @@
-"""Whether a connection is served at all, decided before anything is forked for it; and for how long the next one waits."""
+"""Whether a connection is served at all, decided before anything is forked for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..config.server import ServerOptions
-from ..log import INFO
 from ..model import Offence
 from ..state.bans import BanRules, Bans, Points
 
@@ -60,7 +59,7 @@ class Admission:
             self._add(ip, self._options().ban_points_connection)
         if banned:
             # These words are matched by fail2ban and the like: they are the C server's.
-            _log.log(INFO, "rejected connection from banned IP: %s", ip)
+            _log.info("rejected connection from banned IP: %s", ip)
         return banned
 
     def is_banned(self, ip: str) -> bool:
@@ -71,7 +70,7 @@ class Admission:
         """A client at this address has offended."""
         options = self._options()
         points = {
-            Offence.WRONG_PASSWORD: options.ban_points_wrong_password,
+            Offence.PASSWORD: options.ban_points_wrong_password,
             Offence.KKDCP: options.ban_points_kkdcp,
         }
         self._add(ip, points[offence])
@@ -80,7 +79,7 @@ class Admission:
         """Forgive an address; whether anything was known of it. ValueError where it is none."""
         known = self._bans.unban(ip)
         if known:
-            _log.log(INFO, "unbanning IP '%s'", ip)
+            _log.info("unbanning IP '%s'", ip)
         return known
 
     def sweep(self) -> None:
@@ -110,5 +109,5 @@ class Admission:
         elif not was and not self._bans.exempts(ip):
             until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.until))
             said = "added IP '%s' (with score %d) to ban list, will be reset at: %s"
-            _log.log(INFO, said, entry.ip, entry.score, until)
+            _log.info(said, entry.ip, entry.score, until)
             self._on_banned(entry.ip)

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from ..errors import OcservError, PeerLost, PeerViolation, SystemFailure
 from ..ipc.control import (
+    BanEntry,
+    BanTable,
     Control,
     DisconnectId,
     DisconnectUser,
@@ -21,6 +23,7 @@ from ..ipc.control import (
     SessionEntry,
     SessionEvent,
     SessionTable,
+    ShowBans,
     ShowEvents,
     ShowId,
     ShowPlugins,
@@ -29,6 +32,7 @@ from ..ipc.control import (
     ShowUser,
     ShowUsers,
     Stop,
+    Unban,
     UserState,
     UserTable,
     build_frame,
@@ -39,6 +43,7 @@ from ..ipc.messages import Revoke, Terminate
 from ..log import NOTICE
 from ..model import DisconnectReason
 from ..system.sockets import peer_credentials
+from .admission import Admission
 from .events import Listener
 from .plugins import MainPlugins
 from .records import WorkerRecord
@@ -65,13 +70,20 @@ class ControlServer:
     """The control socket's answers."""
 
     def __init__(
-        self, secmod: Secmod, workers: Workers, status: Status, lifecycle: Lifecycle, plugins: MainPlugins
+        self,
+        secmod: Secmod,
+        workers: Workers,
+        status: Status,
+        lifecycle: Lifecycle,
+        plugins: MainPlugins,
+        admission: Admission,
     ) -> None:
         self._secmod = secmod
         self._workers = workers
         self._status = status
         self._lifecycle = lifecycle
         self._plugins = plugins
+        self._admission = admission
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -156,6 +168,18 @@ class ControlServer:
             )
         )
 
+    async def answer_show_bans(self, request: ShowBans) -> Control:
+        """Who is banned, or who has points."""
+        found = self._admission.known() if request.points else self._admission.banned()
+        return BanTable(tuple(BanEntry(entry.ip, entry.score, entry.until) for entry in found))
+
+    async def answer_unban(self, request: Unban) -> Control:
+        """Forgive an address."""
+        try:
+            return Done(self._admission.unban(request.ip))
+        except ValueError as error:
+            return Done(False, str(error))
+
     async def answer_show_plugins(self, _request: ShowPlugins) -> Control:
         """What is loaded, in main and in secmod."""
         return PluginTable((*self._plugins.reports(), *await self._secmod.list_plugins()))
@@ -238,6 +262,8 @@ def _log_end(whom: str, request: DisconnectUser | DisconnectId, *, ended: bool) 
 
 
 _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Control]]] = {
+    ShowBans: ControlServer.answer_show_bans,
+    Unban: ControlServer.answer_unban,
     ShowStatus: ControlServer.answer_show_status,
     ShowUsers: ControlServer.answer_show_users,
     ShowUser: ControlServer.answer_show_user,

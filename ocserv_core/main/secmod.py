@@ -62,8 +62,8 @@ class Secmod:
 
     `open_sessions`: the sessions that have a connection. `on_fresh` is called when a new process has its first
     configuration: main attaches its workers. `on_disconnect` and `on_update` get secmod's wish to end or to change a
-    session, `on_cut_off` the number of a worker that broke its permits, `on_points` points for an address, `on_death` the error with which a process
-    ended that was in service.
+    session, `on_cut_off` the number of a worker that broke its permits, `on_points` points for an address,
+    `on_death` the error with which a process ended that was in service.
     """
 
     def __init__(

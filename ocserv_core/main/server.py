@@ -18,10 +18,11 @@ from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
-from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
+from ..ipc.messages import BanPoints, DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
+from ..state.bans import Bans, ban_key
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
 from ..system.adopted import adopted
@@ -103,6 +104,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         on_disconnect=lambda _message: None,
         on_update=lambda _message: None,
         on_cut_off=lambda _worker: None,
+        on_points=lambda _message: None,
         on_death=lambda _error: None,
     )
     secmod.start()
@@ -142,6 +144,7 @@ class Server:
             on_disconnect=self._on_disconnect_session,
             on_update=self._on_update_session,
             on_cut_off=self._on_cut_off,
+            on_points=self._on_points,
             on_death=self._on_secmod_death,
         )
 
@@ -164,7 +167,8 @@ class Server:
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
         self._plugins = load_plugins(config)
-        self._build(config, netlink, [str(uid), str(gid), state.empty_root])
+        bans = Bans(await netlink.local_subnets())
+        self._build(config, netlink, bans, [str(uid), str(gid), state.empty_root])
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
         await self._configuration.apply(config)
@@ -198,10 +202,10 @@ class Server:
         stack.callback(control.close)
         return control
 
-    def _build(self, config: ServerConfig, netlink: Netlink, nursery_arguments: list[str]) -> None:
-        self._admission = Admission(config.server.max_clients)
+    def _build(self, config: ServerConfig, netlink: Netlink, bans: Bans, nursery_arguments: list[str]) -> None:
+        self._admission = Admission(lambda: self._config().server, bans, self._on_banned)
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
-        self._status = Status(self._config, self._secmod, resumption)
+        self._status = Status(self._config, self._secmod, resumption, self._admission)
         associations = Associations()
         scripts = Scripts(lambda: self._config().server)
         self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
@@ -212,14 +216,14 @@ class Server:
         )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
         self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
-        self._udp = Udp(associations, searcher, self._workers)
+        self._udp = Udp(associations, searcher, self._workers, self._admission.is_banned)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
         self._configuration = Configuration(self._secmod, self._nurseries)
         self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
-        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
+        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins, self._admission)
 
     def _environment(self) -> dict[str, str]:
         """For secmod and nurseries, beside what they inherit."""
@@ -282,13 +286,13 @@ class Server:
                 raise
             finally:
                 sd_notify("READY=1")
-            self._admission.max_clients = self._config().server.max_clients
             _log.log(NOTICE, "the configuration is reloaded")
 
     async def _maintain(self) -> None:
         """At once what is done every quarter of an hour."""
         async with self._reloading:
             _log.log(NOTICE, "SIGUSR2: revocation lists are looked at")
+            self._admission.sweep()
             await self._revocation.look()
 
     async def _reload_on_signal(self) -> None:
@@ -301,6 +305,9 @@ class Server:
         return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
+        if self._admission.refuses_address(accepted.remote.ip):
+            accepted.connection.close()
+            return
         if reason := self._plugins.refuses(accepted.remote, accepted.local):
             _log.info("%s is refused: %s", accepted.remote, reason)
             accepted.connection.close()
@@ -330,6 +337,16 @@ class Server:
 
     def _on_cut_off(self, worker: int) -> None:
         self._workers.cut_off(worker)
+
+    def _on_points(self, message: BanPoints) -> None:
+        self._admission.add_points(message.ip, message.offence)
+
+    def _on_banned(self, ip: str) -> None:
+        """Who is in the middle of a login there does not go on guessing; tunnels do."""
+        message = Terminate(DisconnectReason.SERVER, "Your address is banned")
+        for record in list(self._workers.records.values()):
+            if record.state is ConnectionState.PRE_AUTH and ban_key(record.remote.ip) == ip:
+                self._tasks.start(self._workers.end(record, message))
 
     async def _disconnect(self, message: DisconnectSession) -> None:
         await self._sessions.disconnect(message.sid, message.reason, message.text)

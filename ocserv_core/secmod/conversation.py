@@ -32,7 +32,6 @@ _BUSY = "The server is busy, please try again later."
 Reply = Callable[[AuthPrompt | AuthGranted | AuthDenied | AuthLost], None]
 Grant = Callable[[Login, Method, Identity], Awaitable[AuthGranted]]
 Failed = Callable[[Login], None]
-Wrong = Callable[[Login], None]
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class Conversation:
     login: Login
     asker: Reply
     on_park: Callable[[Conversation], None]
-    on_wrong: Wrong
+    on_wrong: Failed
     deadline: float
     limit: asyncio.Timeout
     asked: bool = True
@@ -107,7 +106,7 @@ class Conversations:
         new_handle: Callable[[], str],
         grant: Grant,
         failed: Failed,
-        wrong: Wrong,
+        wrong: Failed,
         parking: Parking | None = None,
     ) -> None:
         self._new_handle = new_handle

@@ -292,7 +292,7 @@ class Service:
         self._send_stats()
 
     def _on_wrong_password(self, login: Login) -> None:
-        self._main.send(BanPoints(login.remote_ip, Offence.WRONG_PASSWORD))
+        self._main.send(BanPoints(login.remote_ip, Offence.PASSWORD))
 
     def _on_kerberos(self, ip: str) -> None:
         self._main.send(BanPoints(ip, Offence.KKDCP))

@@ -74,7 +74,7 @@ class House:
         self.reload_error: ConfigErrors | None = None
         self.stopped = False
         self.events = Events()
-        parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS)
+        parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS, self)
         self.server = ControlServer(*parts)
         self.address = f"\0ocserv-test-{os.getpid()}-{id(self)}"
 

@@ -28,10 +28,11 @@ class Desk:
 
     def __init__(self, parked: int = MAX_PARKED) -> None:
         handles = (f"handle-{number}" for number in itertools.count(1))
-        self.logins = Conversations(handles.__next__, self._grant, self.failed, Parking(parked))
+        self.logins = Conversations(handles.__next__, self._grant, self.failed, self.wrong, Parking(parked))
         self.grant_fault: Exception | None = None
         self.granted: list[Identity] = []
         self.failures: list[Login] = []
+        self.wrong_answers: list[Login] = []
         self.heard: list[Message] = []
 
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
@@ -39,6 +40,9 @@ class Desk:
             raise self.grant_fault
         self.granted.append(identity)
         return GRANTED
+
+    def wrong(self, login: Login) -> None:
+        self.wrong_answers.append(login)
 
     def failed(self, login: Login) -> None:
         self.failures.append(login)
