@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 RESUME_BELOW = 0.9
 """After `max-clients` was reached, accepting goes on when fewer than this share are connected."""
+
+
+SWEEP_EVERY = 900.0
 
 
 class Admission:
@@ -85,6 +89,12 @@ class Admission:
     def sweep(self) -> None:
         """Forget what means nothing any more."""
         self._bans.sweep(self._rules(), self._clock())
+
+    async def run(self) -> None:
+        """Sweep now and then, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            self.sweep()
 
     def banned(self) -> Sequence[Points]:
         """The addresses that are banned now."""

@@ -103,6 +103,11 @@ class Secmod:
         """0 while there is none."""
         return self._child.pid if self._child else 0
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether much of what it was told waits to be read: it has more to do than it can."""
+        return self._channel is not None and self._channel.congested
+
     # ---- life
 
     def start(self) -> None:

@@ -181,6 +181,7 @@ class Server:
         self._listeners.resume()
         self._udp.serve(udp_sockets)
         self._tasks.start(self._revocation.run())
+        self._tasks.start(self._admission.run())
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
         for address in self._udp.addresses:
@@ -244,8 +245,20 @@ class Server:
         """Until TERM or INT, `occtl stop`, or the end of what cannot be restarted: the exit status."""
         await self._stopping.wait()
         sd_notify("STOPPING=1")
+        await self._drain()
         await self._end()
         return self._exit_code
+
+    async def _drain(self) -> None:
+        """server-drain-ms: nobody new is served, sessions go on until then, or until the last of them has ended."""
+        left = self._config().server.server_drain_ms / 1000
+        if not left:
+            return
+        self._listeners.close()
+        _log.log(NOTICE, "draining: %d connections may go on for %.1f s", len(self._workers.records), left)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._workers.idle.wait()
 
     def _catch_signals(self) -> None:
         """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
@@ -291,7 +304,7 @@ class Server:
     async def _maintain(self) -> None:
         """At once what is done every quarter of an hour."""
         async with self._reloading:
-            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at")
+            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at, bans that are over forgotten")
             self._admission.sweep()
             await self._revocation.look()
 
@@ -318,6 +331,9 @@ class Server:
             self._listeners.pause(1.0)
             return
         self._workers.spawn(accepted)
+        rate_limit = self._config().server.rate_limit_ms
+        if rate_limit and self._secmod.is_behind:
+            self._listeners.pause(rate_limit / 1000)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self._udp.on_worker_end(record.number)

@@ -65,6 +65,9 @@ class Workers:
         self._on_end = on_end
         self._next_number = 1
         self.clients_cut_off = 0
+        self.idle = asyncio.Event()
+        """Whether there are no connections."""
+        self.idle.set()
         self._tasks = Tasks()
 
     @property
@@ -94,6 +97,7 @@ class Workers:
             kept.pop_all()
             fds = [accepted.connection.fileno(), worker_main.fileno(), secmod_end.fileno(), page]
             self.records[number] = record
+            self.idle.clear()
             self._handles[number] = Handles(
                 channel=self._open_channel(record, main_end),
                 gate=self._new_gate(),
@@ -272,6 +276,8 @@ class Workers:
         record.state = ConnectionState.ENDED
         del self._handles[record.number]
         del self.records[record.number]
+        if not self.records:
+            self.idle.set()
         self._on_end(record, traffic)
         if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
             self._tasks.start(self._nurseries.retire(record.generation))

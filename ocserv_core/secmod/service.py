@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import enum
 import logging
 import os
@@ -59,7 +60,8 @@ from .store import open_store
 
 _log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 30.0
+SWEEP_EVERY = 310.0
+"""Seconds, where sec-mod-db-cleanup-time says nothing."""
 LIST_PART = 128
 
 
@@ -75,6 +77,7 @@ class Service:
 
     def __init__(self, main: socket.socket) -> None:
         self._ended = asyncio.Event()
+        self._reconfigured = asyncio.Event()
         self._gate = Gate(PERMITS, Phase.UNCONFIGURED)
         self._main = AsyncChannel[FromMainToSecmod](
             main, FromMainToSecmod, trusted=True, on_message=self._on_message, on_end=self._on_main_lost
@@ -177,6 +180,7 @@ class Service:
             self._current.retire()
         self._current = prepared
         self._prepared.clear()
+        self._reconfigured.set()
         server = prepared.config.server
         if self._sessions is None:
             store = open_store(server.session_store.name, server.state_dir)
@@ -338,7 +342,12 @@ class Service:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
+            wanted = self._current.config.server.sec_mod_db_cleanup_time if self._current is not None else 0
+            self._reconfigured.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wanted or SWEEP_EVERY):
+                    await self._reconfigured.wait()
+                    continue
             if self._sessions is not None:
                 self._sessions.sweep()
 

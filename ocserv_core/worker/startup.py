@@ -81,6 +81,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
         page,
         mtu_discovery=server.try_mtu_discovery,
         latency=server.latency_stats,
+        reports=not server.debug_no_secmod_stats,
     ).run()
 
 

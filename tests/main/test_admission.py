@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ ALICE, NEIGHBOUR = "192.0.2.7", "198.51.100.7"
 class House:
     """An admission with options that change, a clock that stands, and who is told of bans."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, **options: Any) -> None:
         self.options = ServerOptions(**options)
         self.now = 1_000_000.0
         self.told: list[str] = []

@@ -395,3 +395,11 @@ def test_a_back_end_hears_both_ends_of_the_connection() -> None:
         assert [(login.remote_ip, login.local_ip) for login in desk.granted] == [("192.0.2.7", "192.0.2.1")]
 
     on_loop(dialogue())
+
+
+def test_each_kerberos_message_counts_for_the_address_that_main_has_told() -> None:
+    desk = Desk()
+    worker = Worker(desk, "192.0.2.9")
+    worker.say(KdcRequest("default", "/elsewhere", "R", b"message"))
+    worker.say(KdcRequest("default", "/elsewhere", "R", b"message"))
+    assert desk.kerberos == ["192.0.2.9", "192.0.2.9"]
