@@ -101,18 +101,48 @@ def users_table(users: Iterable[UserEntry], now: float) -> str:
 
 
 def _user_row(user: UserEntry, now: float) -> tuple[object, ...]:
-    pair = user.lease.ipv4 or user.lease.ipv6
     return (
         user.id,
         user.username or "(none)",
         user.vhost,
         user.remote_ip,
-        pair.remote if pair else "",
+        _vpn_ip(user),
         user.device,
         interval_text(now - user.connected_at),
         _short_cipher(user.dtls_cipher),
         user.state.value,
     )
+
+
+_IROUTE_COLUMNS = "{:>6} {:>8} {:>8} {:>6} {:>16} {:>28}\n"
+
+
+def iroutes_table(users: Iterable[UserEntry]) -> str:
+    """`show iroutes` as text; empty where there are none."""
+    rows = [
+        _IROUTE_COLUMNS.format(user.id, user.username, user.vhost, user.device, _vpn_ip(user), iroute)
+        for user in users
+        for iroute in user.iroutes
+    ]
+    head = ("id", "user", "vhost", "device", "vpn-ip", "iroute")
+    return _IROUTE_COLUMNS.format(*head) + "".join(rows) if rows else ""
+
+
+def iroutes_view(user: UserEntry) -> View:
+    """The same, of one connection."""
+    return (
+        line(number("ID", user.id)),
+        line(text("Username", user.username)),
+        line(text("vhost", user.vhost)),
+        line(text("Device", user.device)),
+        line(text("IP", _vpn_ip(user))),
+        line(listing("iRoutes", user.iroutes)),
+    )
+
+
+def _vpn_ip(user: UserEntry) -> str:
+    pair = user.lease.ipv4 or user.lease.ipv6
+    return pair.remote if pair else ""
 
 
 def event_view(event: SessionEvent, now: float) -> View:

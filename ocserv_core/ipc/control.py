@@ -102,6 +102,13 @@ class DisconnectId(Control, frozen=True):
     terminate: bool = False
 
 
+class TerminateSession(Control, frozen=True):
+    """Forget a session and its cookie, and end the connection that uses it. Answer: Done, not `ok` where there is
+    none."""
+
+    sid: SessionId
+
+
 class Reload(Control, frozen=True):
     """Read the configuration again. Answer: Done once every process agreed or one refused; where it is not `ok`,
     `text` holds the errors, one a line, each with file:line."""
@@ -124,6 +131,7 @@ Request = (
     | RunPlugin
     | DisconnectUser
     | DisconnectId
+    | TerminateSession
     | Reload
     | Stop
 )

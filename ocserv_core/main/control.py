@@ -32,6 +32,7 @@ from ..ipc.control import (
     ShowUser,
     ShowUsers,
     Stop,
+    TerminateSession,
     Unban,
     UserState,
     UserTable,
@@ -41,7 +42,7 @@ from ..ipc.control import (
 )
 from ..ipc.messages import Revoke, Terminate
 from ..log import NOTICE
-from ..model import DisconnectReason
+from ..model import DisconnectReason, short
 from ..system.sockets import peer_credentials
 from .admission import Admission
 from .events import Listener
@@ -206,6 +207,15 @@ class ControlServer:
         _log_end(f"id {request.id}", request, ended=ended)
         return Done(ended)
 
+    async def answer_terminate_session(self, request: TerminateSession) -> Control:
+        """Its cookie is worth nothing from now on, and secmod ends the connection that uses it."""
+        found = any(row.sid == request.sid for row in await self._secmod.list_sessions())
+        if found:
+            self._secmod.tell(Revoke(request.sid))
+        outcome = "done" if found else "not found"
+        _log.log(NOTICE, "occtl: terminate session %s: %s", short(request.sid), outcome)
+        return Done(found)
+
     async def answer_reload(self, _request: Reload) -> Control:
         """Both outcomes are told: the running configuration stays in force when the new one is wrong."""
         try:
@@ -273,6 +283,7 @@ _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Contr
     ShowPlugins: ControlServer.answer_show_plugins,
     DisconnectUser: ControlServer.answer_disconnect_user,
     DisconnectId: ControlServer.answer_disconnect_id,
+    TerminateSession: ControlServer.answer_terminate_session,
     Reload: ControlServer.answer_reload,
     RunPlugin: ControlServer.answer_run_plugin,
     Stop: ControlServer.answer_stop,

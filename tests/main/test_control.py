@@ -36,6 +36,7 @@ from ocserv_core.ipc.control import (
     ShowUsers,
     StatusReport,
     Stop,
+    TerminateSession,
     Unban,
     UserEntry,
     UserState,
@@ -360,6 +361,17 @@ with socket.socket(socket.AF_UNIX) as s:
 def _as_nobody(command: list[str]) -> str:
     ran = subprocess.run(command, user=65534, group=65534, cwd="/", capture_output=True, text=True, timeout=30)
     return ran.stdout or ran.stderr
+
+
+def test_secmod_is_told_to_forget_a_session() -> None:
+    async def dialogue(house: House) -> None:
+        house.rows = [sid_row(1, "alice")]
+        assert await house.ask(TerminateSession(SessionId("sid-1"))) == Done(True)
+        assert (house.told, house.ended) == ([Revoke(SessionId("sid-1"))], [])
+        assert await house.ask(TerminateSession(SessionId("sid-9"))) == Done(False)
+        assert len(house.told) == 1
+
+    play(dialogue)
 
 
 # ---- events -------------------------------------------------------------------------------------------------------
