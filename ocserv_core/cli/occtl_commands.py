@@ -5,6 +5,7 @@ Called by occtl.py with a `Console`; each command opens one connection, asks onc
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shlex
 import socket
@@ -17,7 +18,17 @@ from typing import NamedTuple, TextIO, TypeVar
 
 from ..errors import PeerLost, PeerViolation
 from ..ipc import control
-from ..ipc.control import Done, PluginTable, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
+from ..ipc.control import (
+    BanTable,
+    Done,
+    PluginTable,
+    SessionEntry,
+    SessionTable,
+    StatusReport,
+    UserEntry,
+    UserState,
+    UserTable,
+)
 from ..model import short
 from . import occtl_format as fmt
 from . import occtl_views as views
@@ -293,6 +304,40 @@ def _sessions(console: Console) -> Sequence[SessionEntry]:
     return sessions
 
 
+def show_bans(console: Console, _argument: str) -> int:
+    """`show ip bans`: who is banned now, and until when."""
+    entries = console.ask(control.ShowBans(), BanTable).entries
+    console.seen["[IP]"] = {entry.ip for entry in entries}
+    now = console.clock()
+    if console.json:
+        console.page(fmt.json_array(views.ban_view(entry, now) for entry in entries))
+    else:
+        console.page(views.bans_table(entries, now))
+    return OK
+
+
+def show_ban_points(console: Console, _argument: str) -> int:
+    """`show ip ban points`: every address of which anything is known."""
+    entries = console.ask(control.ShowBans(points=True), BanTable).entries
+    console.seen["[IP]"] = {entry.ip for entry in entries}
+    if console.json:
+        console.page(fmt.json_array(map(views.points_view, entries)))
+    else:
+        console.page(views.points_table(entries))
+    return OK
+
+
+def unban(console: Console, ip: str) -> int:
+    """`unban ip`."""
+    try:
+        ipaddress.ip_address(ip)
+    except ValueError:
+        print(f"Cannot parse IP: {fmt.printable(ip)}", file=console.err)
+        return FAILED
+    done = console.ask(control.Unban(ip), Done)
+    return _tell(console, done, f"IP '{ip}' was unbanned", f"could not unban IP '{ip}'")
+
+
 def show_plugins(console: Console, _argument: str) -> int:
     """`show plugins`: the back ends that are loaded, and how they do."""
     shown = [views.plugin_view(plugin) for plugin in console.ask(control.ShowPlugins(), PluginTable).plugins]
@@ -413,11 +458,14 @@ COMMANDS = (
     Command("disconnect id", "[ID]", "End the connection with this ID", disconnect_id),
     Command("terminate user", "[NAME]", "End a user's connections and forget their cookies", terminate_user),
     Command("terminate id", "[ID]", "End the connection with this ID and forget its cookie", terminate_id),
+    Command("unban ip", "[IP]", "Forgive an address its points, and end its ban", unban),
     Command("terminate session", "[SID]", "Forget the session whose ID begins so, and its cookie", terminate_session),
     Command("reload", "", "Read the server's configuration again", reload_),
     Command("show status", "", "The server's state and statistics", show_status),
     Command("show users", "", "The connected users", show_users),
     Command("show events", "", "The connected users, then who comes and goes", show_events),
+    Command("show ip bans", "", "The addresses that are banned", show_bans),
+    Command("show ip ban points", "", "The addresses that have points", show_ban_points),
     Command("show iroutes", "", "The networks behind the connected users", show_iroutes),
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),

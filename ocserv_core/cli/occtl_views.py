@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ipc.control import SessionEntry, SessionEvent, StatusReport, UserEntry
+from ..ipc.control import BanEntry, SessionEntry, SessionEvent, StatusReport, UserEntry
 from ..model import AddressPair, PluginReport, Traffic, short
 from .occtl_format import (
     Field,
@@ -332,3 +332,39 @@ def _plugin(plugin: PluginReport) -> Iterable[Line]:
 
 def _flag(key: str, value: bool, shown: str | None) -> Field:
     return Field(((key, int(value)),), shown)
+
+
+# ---- bans -----------------------------------------------------------------------------------------------------
+
+_BAN_COLUMNS = "{:>15} {:>10} {:>30}\n"
+_POINTS_COLUMNS = "{:>15} {:>10}\n"
+
+
+def bans_table(entries: Iterable[BanEntry], now: float) -> str:
+    """`show ip bans` as text; empty where nobody is banned."""
+    rows = [_BAN_COLUMNS.format(entry.ip, entry.score, _expiry(entry, now)) for entry in entries]
+    return _BAN_COLUMNS.format("IP", "score", "expires") + "".join(rows) if rows else ""
+
+
+def _expiry(entry: BanEntry, now: float) -> str:
+    return f"{date_text(entry.expires)} ({interval_text(entry.expires - now)})"
+
+
+def ban_view(entry: BanEntry, now: float) -> View:
+    """One address of `show ip bans`. "Since" is when the ban is over: so it is called by the C server."""
+    return (
+        line(hidden("IP", entry.ip)),
+        line(hidden("Since", date_text(entry.expires)), hidden("_Since", interval_text(entry.expires - now))),
+        line(hidden("Score", entry.score)),
+    )
+
+
+def points_table(entries: Iterable[BanEntry]) -> str:
+    """`show ip ban points` as text; empty where nothing is known."""
+    rows = [_POINTS_COLUMNS.format(entry.ip, entry.score) for entry in entries]
+    return _POINTS_COLUMNS.format("IP", "score") + "".join(rows) if rows else ""
+
+
+def points_view(entry: BanEntry) -> View:
+    """One address of `show ip ban points`."""
+    return (line(hidden("IP", entry.ip)), line(hidden("Score", entry.score)))

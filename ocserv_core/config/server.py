@@ -125,14 +125,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         ),
     ] = 0
     sec_mod_db_cleanup_time: Annotated[
-        Seconds, Option(values.SECONDS, "How often expired sessions are looked for; 0 is 310.", supported=False)
+        Seconds, Option(values.SECONDS, "How often expired sessions are looked for; 0 is 310.")
     ] = 0
     debug_no_secmod_stats: Annotated[
         bool,
         Option(
             values.BOOLEAN,
             "For tests: workers report no traffic.",
-            supported=False,
             reloadable=False,
             tolerated=True,
         ),
@@ -146,11 +145,11 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = 240
     rate_limit_ms: Annotated[
         int,
-        Option(values.number(), "Pause between connections under load, in milliseconds; 0 is none.", supported=False),
+        Option(values.number(), "Pause between connections under load, in milliseconds; 0 is none."),
     ] = 0
     server_drain_ms: Annotated[
         int,
-        Option(values.number(), "How long sessions go on after SIGTERM, in milliseconds.", supported=False),
+        Option(values.number(), "How long sessions go on after SIGTERM, in milliseconds."),
     ] = 0
     server_stats_reset_time: Annotated[
         Seconds,
@@ -208,17 +207,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     max_ban_score: Annotated[
         int,
-        Option(values.number(), "An address with so many points is banned; 0 bans nobody.", supported=False),
+        Option(values.number(), "An address with so many points is banned; 0 bans nobody."),
     ] = 80
-    ban_time: Annotated[Seconds, Option(values.SECONDS, "How long a ban lasts.", supported=False)] = 300
-    ban_reset_time: Annotated[
-        Seconds, Option(values.SECONDS, "How long an address keeps its points.", supported=False)
-    ] = 1200
-    ban_points_wrong_password: Annotated[
-        int, Option(values.number(), "Points for a wrong password.", supported=False)
-    ] = 10
-    ban_points_connection: Annotated[int, Option(values.number(), "Points for a connection.", supported=False)] = 1
-    ban_points_kkdcp: Annotated[int, Option(values.number(), "Points for a Kerberos message.", supported=False)] = 1
+    ban_time: Annotated[Seconds, Option(values.SECONDS, "How long a ban lasts.")] = 300
+    ban_reset_time: Annotated[Seconds, Option(values.SECONDS, "How long an address keeps its points.")] = 1200
+    ban_points_wrong_password: Annotated[int, Option(values.number(), "Points for a wrong password.")] = 10
+    ban_points_connection: Annotated[int, Option(values.number(), "Points for a connection.")] = 1
+    ban_points_kkdcp: Annotated[int, Option(values.number(), "Points for a Kerberos message.")] = 1
 
 
 SERVER = options_of(ServerOptions)

@@ -61,6 +61,18 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class ShowBans(Control, frozen=True):
+    """The addresses that are banned now; `points`: every address of which anything is known. Answer: BanTable."""
+
+    points: bool = False
+
+
+class Unban(Control, frozen=True):
+    """Forgive an address. Answer: Done, `ok` where anything was known of it."""
+
+    ip: str
+
+
 class ShowEvents(Control, frozen=True):
     """`show events`: the connections of now (UserTable), then a SessionEvent for each that comes or goes."""
 
@@ -112,6 +124,8 @@ Request = (
     | ShowUser
     | ShowId
     | ShowSessions
+    | ShowBans
+    | Unban
     | ShowEvents
     | ShowPlugins
     | RunPlugin
@@ -263,6 +277,20 @@ class SessionTable(Control, frozen=True):
     sessions: tuple[SessionEntry, ...]
 
 
+class BanEntry(msgspec.Struct, frozen=True, array_like=True):
+    """An address, an IPv6 one by its /64. `expires` is when its ban is over, 0 where it has none."""
+
+    ip: str
+    score: int
+    expires: float
+
+
+class BanTable(Control, frozen=True):
+    """Addresses with points; the one that was seen longest ago first."""
+
+    entries: tuple[BanEntry, ...]
+
+
 class PluginTable(Control, frozen=True):
     """Back ends, by vhost and in the configuration's order."""
 
@@ -276,7 +304,7 @@ class Done(Control, frozen=True):
     text: str = ""
 
 
-Reply = StatusReport | SessionEvent | UserTable | SessionTable | PluginTable | Done
+Reply = StatusReport | SessionEvent | UserTable | SessionTable | BanTable | PluginTable | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

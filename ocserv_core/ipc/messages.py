@@ -25,6 +25,7 @@ from ..model import (
     Endpoint,
     Identity,
     Lease,
+    Offence,
     Offloads,
     PluginReport,
     SessionId,
@@ -516,6 +517,13 @@ class DisconnectWorker(Message, frozen=True):
     worker: int
 
 
+class BanPoints(Message, frozen=True):
+    """The client at this address (main's word, of WorkerAttach) has offended."""
+
+    ip: str
+    offence: Offence
+
+
 class SecmodStats(Message, frozen=True):
     """Counters since secmod's start; sent after each login that ended and before FinalStats."""
 
@@ -750,6 +758,7 @@ FromSecmodToMain = (
     | DisconnectSession
     | UpdateSession
     | DisconnectWorker
+    | BanPoints
     | SecmodStats
     | PluginList
     | SessionList

@@ -18,10 +18,11 @@ from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
-from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
+from ..ipc.messages import BanPoints, DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
 from ..model import DisconnectReason, Endpoint, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
+from ..state.bans import Bans, ban_key
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
 from ..system.activation import Activated, take_activated
@@ -111,6 +112,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         on_disconnect=lambda _message: None,
         on_update=lambda _message: None,
         on_cut_off=lambda _worker: None,
+        on_points=lambda _message: None,
         on_death=lambda _error: None,
     )
     secmod.start()
@@ -153,6 +155,7 @@ class Server:
             on_disconnect=self._on_disconnect_session,
             on_update=self._on_update_session,
             on_cut_off=self._on_cut_off,
+            on_points=self._on_points,
             on_death=self._on_secmod_death,
         )
 
@@ -174,7 +177,8 @@ class Server:
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
         self._plugins = load_plugins(config)
-        self._build(config, netlink, [str(uid), str(gid), state.empty_root])
+        bans = Bans(await netlink.local_subnets())
+        self._build(config, netlink, bans, [str(uid), str(gid), state.empty_root])
         stack.push_async_callback(self._firewall.close)
         await self._firewall.start()
         stack.push_async_callback(self._stop_siblings)
@@ -189,6 +193,7 @@ class Server:
         self._listeners.resume()
         self._udp.serve(self._openings.udp)
         self._tasks.start(self._revocation.run())
+        self._tasks.start(self._admission.run())
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
         for address in self._udp.addresses:
@@ -202,10 +207,10 @@ class Server:
         stack.callback(control.close)
         return control
 
-    def _build(self, config: ServerConfig, netlink: Netlink, nursery_arguments: list[str]) -> None:
-        self._admission = Admission(config.server.max_clients)
+    def _build(self, config: ServerConfig, netlink: Netlink, bans: Bans, nursery_arguments: list[str]) -> None:
+        self._admission = Admission(lambda: self._config().server, bans, self._on_banned)
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
-        self._status = Status(self._config, self._secmod, resumption)
+        self._status = Status(self._config, self._secmod, resumption, self._admission)
         associations = Associations()
         self._firewall = Firewall(table_of(config.server.state_dir))
         outside = Outside(
@@ -218,15 +223,15 @@ class Server:
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
         )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
-        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end, self._refusal)
-        self._udp = Udp(associations, searcher, self._workers, self._openings.connect)
+        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end, self._refuses)
+        self._udp = Udp(associations, searcher, self._workers, self._admission.is_banned, self._openings.connect)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
         self._configuration = Configuration(self._secmod, self._nurseries, self._openings.adapt)
         self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
-        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
+        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins, self._admission)
 
     def _environment(self) -> dict[str, str]:
         """For secmod and nurseries, beside what they inherit."""
@@ -247,8 +252,20 @@ class Server:
         """Until TERM or INT, `occtl stop`, or the end of what cannot be restarted: the exit status."""
         await self._stopping.wait()
         sd_notify("STOPPING=1")
+        await self._drain()
         await self._end()
         return self._exit_code
+
+    async def _drain(self) -> None:
+        """server-drain-ms: nobody new is served, sessions go on until then, or until the last of them has ended."""
+        left = self._config().server.server_drain_ms / 1000
+        if not left:
+            return
+        self._listeners.close()
+        _log.log(NOTICE, "draining: %d connections may go on for %.1f s", len(self._workers.records), left)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._workers.idle.wait()
 
     def _catch_signals(self) -> None:
         """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
@@ -289,13 +306,13 @@ class Server:
                 raise
             finally:
                 sd_notify("READY=1")
-            self._admission.max_clients = self._config().server.max_clients
             _log.log(NOTICE, "the configuration is reloaded")
 
     async def _maintain(self) -> None:
         """At once what is done every quarter of an hour."""
         async with self._reloading:
-            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at")
+            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at, bans that are over forgotten")
+            self._admission.sweep()
             await self._revocation.look()
 
     async def _reload_on_signal(self) -> None:
@@ -309,9 +326,7 @@ class Server:
 
     def _on_connection(self, accepted: Accepted) -> None:
         # Behind a balancer only the worker learns whose the connection is: it is asked again then (Workers.on_address).
-        reason = "" if self._workers.proxied else self._refusal(accepted.remote, accepted.local)
-        if reason:
-            _log.info("%s is refused: %s", accepted.remote, reason)
+        if not self._workers.proxied and self._refuses(accepted.remote, accepted.local):
             accepted.connection.close()
             return
         if self._admission.refuses(len(self._workers.records)):
@@ -320,11 +335,19 @@ class Server:
             self._listeners.pause(1.0)
             return
         self._workers.spawn(accepted)
+        rate_limit = self._config().server.rate_limit_ms
+        if rate_limit and self._secmod.is_behind:
+            self._listeners.pause(rate_limit / 1000)
 
-    def _refusal(self, remote: Endpoint, local: Endpoint) -> str:
-        """Why a client at this address is not served; "" where it is. All that is decided by addresses, asked once for
-        each connection."""
-        return self._plugins.refuses(remote, local)
+    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+        """Whether a client at this address is not served, which is logged. All that is decided by addresses, asked once
+        for each connection."""
+        if self._admission.refuses_address(remote.ip):
+            return True
+        reason = self._plugins.refuses(remote, local)
+        if reason:
+            _log.info("%s is refused: %s", remote, reason)
+        return bool(reason)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self._udp.on_worker_end(record.number)
@@ -344,6 +367,16 @@ class Server:
 
     def _on_cut_off(self, worker: int) -> None:
         self._workers.cut_off(worker)
+
+    def _on_points(self, message: BanPoints) -> None:
+        self._admission.add_points(message.ip, message.offence)
+
+    def _on_banned(self, ip: str) -> None:
+        """Who is in the middle of a login there does not go on guessing; tunnels do."""
+        message = Terminate(DisconnectReason.SERVER, "Your address is banned")
+        for record in list(self._workers.records.values()):
+            if record.state is ConnectionState.PRE_AUTH and ban_key(record.remote.ip) == ip:
+                self._tasks.start(self._workers.end(record, message))
 
     async def _disconnect(self, message: DisconnectSession) -> None:
         await self._sessions.disconnect(message.sid, message.reason, message.text)

@@ -15,6 +15,7 @@ from ..ipc.messages import FinalStats, SecmodStats
 from ..log import NOTICE
 from ..state.resumption import ResumptionCache
 from ..state.totals import Period, SecmodCounters, Totals
+from .admission import Admission
 from .events import Events
 from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
@@ -36,10 +37,17 @@ _STATES = {
 class Status:
     """Counts what ends, and answers what is asked."""
 
-    def __init__(self, config: Callable[[], ServerConfig], secmod: Secmod, resumption: ResumptionCache) -> None:
+    def __init__(
+        self,
+        config: Callable[[], ServerConfig],
+        secmod: Secmod,
+        resumption: ResumptionCache,
+        admission: Admission,
+    ) -> None:
         self._config = config
         self._secmod = secmod
         self._resumption = resumption
+        self._admission = admission
         self._totals = Totals.begin(time.time())
         self.latency = ServerLatency()
         self.events = Events()
@@ -79,7 +87,7 @@ class Status:
             active_sessions=len(self.workers.records),
             total_sessions=totals.total_sessions,
             total_auth_failures=totals.total_auth_failures,
-            banned_ips=0,
+            banned_ips=len(self._admission.banned()),
             secmod_client_entries=self._secmod.stats.sessions,
             tls_db_entries=len(self._resumption),
             last_stats_reset=period.started,

@@ -49,8 +49,8 @@ class Handles:
 
 class Workers:
     """The table of connections. `new_gate` gives a worker its permits; `on_end` is called once for each, when
-    its process is gone and its traffic final. `refusal` says why a client that a PROXY header tells of is not served,
-    "" where it is."""
+    its process is gone and its traffic final. `refuses` says whether a client that a PROXY header tells of is not
+    served, and logs it."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Workers:
         secmod: Secmod,
         new_gate: Callable[[ConnectionState], Gate[Callable[[WorkerRecord, Message], None]]],
         on_end: Callable[[WorkerRecord, Traffic], None],
-        refusal: Callable[[Endpoint, Endpoint], str],
+        refuses: Callable[[Endpoint, Endpoint], bool],
     ) -> None:
         self.records: dict[int, WorkerRecord] = {}
         self._handles: dict[int, Handles] = {}
@@ -66,9 +66,12 @@ class Workers:
         self._secmod = secmod
         self._new_gate = new_gate
         self._on_end = on_end
-        self._refusal = refusal
+        self._refuses = refuses
         self._next_number = 1
         self.clients_cut_off = 0
+        self.idle = asyncio.Event()
+        """Whether there are no connections."""
+        self.idle.set()
         self._tasks = Tasks()
 
     @property
@@ -108,6 +111,7 @@ class Workers:
             kept.pop_all()
             fds = [accepted.connection.fileno(), worker_main.fileno(), worker_secmod.fileno(), page]
             self.records[number] = record
+            self.idle.clear()
             self._handles[number] = Handles(
                 channel=self._open_channel(record, main_end),
                 gate=self._new_gate(record.state),
@@ -121,8 +125,7 @@ class Workers:
 
     def on_address(self, record: WorkerRecord) -> None:
         """A PROXY header has told where its client is: it is introduced to secmod, or not served."""
-        if reason := self._refusal(record.remote, record.local):
-            _log.info("%s is refused: %s", record.remote, reason)
+        if self._refuses(record.remote, record.local):
             self._handles[record.number].channel.close()
             self._on_channel_end(record, PeerLost("it is refused"))
             self._kill(record)
@@ -304,6 +307,8 @@ class Workers:
         record.state = ConnectionState.ENDED
         del self._handles[record.number]
         del self.records[record.number]
+        if not self.records:
+            self.idle.set()
         self._on_end(record, traffic)
         if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
             self._tasks.start(self._nurseries.retire(record.generation))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import ipaddress
 import logging
 import os
 import socket
 import stat
 import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -178,6 +181,13 @@ def accept(listener: socket.socket) -> Accepted | None:
         raise SystemFailure(f"cannot accept a connection: {error.strerror}") from error
     connection.setblocking(True)
     return Accepted(connection, endpoint_of(address), endpoint_of(connection.getsockname()))
+
+
+def is_congested(sock: socket.socket) -> bool:
+    """Whether more than half of what a Unix socket holds has been sent and waits for its peer to read it."""
+    unread = bytearray(4)
+    fcntl.ioctl(sock, termios.TIOCOUTQ, unread)
+    return int.from_bytes(unread, sys.byteorder) > sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 
 
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:

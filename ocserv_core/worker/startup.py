@@ -97,6 +97,7 @@ def _serve(front: Front, connection: socket.socket, link: Link, world: World, pa
         page,
         mtu_discovery=server.try_mtu_discovery,
         latency=server.latency_stats,
+        reports=not server.debug_no_secmod_stats,
     ).run()
 
 

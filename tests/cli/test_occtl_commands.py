@@ -8,10 +8,11 @@ import pytest
 
 from ocserv_core.cli import occtl_commands as commands
 from ocserv_core.cli.occtl_commands import Console
+from ocserv_core.cli.occtl_format import date_text
 from ocserv_core.ipc import control
 from ocserv_core.model import PluginCounters, PluginReport, SessionId
 
-from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
+from .conftest import ALICE, NOW, SESSION, SID, STATUS, FakeServer
 
 
 def out(console: Console) -> str:
@@ -41,6 +42,9 @@ def err(console: Console) -> str:
         ("disconnect id -1", control.DisconnectId(-1)),
         ("terminate user alice", control.DisconnectUser("alice", terminate=True)),
         ("terminate id 12", control.DisconnectId(12, terminate=True)),
+        ("show ip bans", control.ShowBans()),
+        ("show ip ban points", control.ShowBans(points=True)),
+        ("unban ip 192.0.2.9", control.Unban("192.0.2.9")),
         ("reload", control.Reload()),
         ("stop", control.Stop()),
         ("stop now", control.Stop()),
@@ -57,6 +61,7 @@ def test_a_command_asks(console: Console, server: FakeServer, line: str, request
     [
         ("disconnect user bob", "user 'bob' was disconnected", "could not disconnect user 'bob'"),
         ("disconnect id 7", "connection ID '7' was disconnected", "could not disconnect ID '7'"),
+        ("unban ip 192.0.2.9", "IP '192.0.2.9' was unbanned", "could not unban IP '192.0.2.9'"),
         ("terminate user bob", "user 'bob' was terminated (session invalidated)", "could not terminate user 'bob'"),
         ("terminate id 7", "connection ID '7' was terminated (session invalidated)", "could not terminate ID '7'"),
         ("reload", "Server scheduled to reload", "Error scheduling reload"),
@@ -282,3 +287,57 @@ def test_names_of_the_last_list_are_completed(console: Console, server: FakeServ
 def test_no_two_commands_have_the_same_words() -> None:
     words = [command.words for command in commands.COMMANDS]
     assert len(words) == len(set(words))
+
+
+# ---- bans ---------------------------------------------------------------------------------------------------------
+
+BANS = control.BanTable((control.BanEntry("192.0.2.9", 40, NOW + 200), control.BanEntry("2001:db8:3::", 1, 0.0)))
+
+
+def test_show_ip_bans_tells_when_they_are_over(console: Console, server: FakeServer) -> None:
+    server.replies = [BANS]
+    assert commands.run(console, "show ip bans") == 0
+    head, first, _ = out(console).splitlines()
+    assert head == "             IP      score                        expires"
+    assert first == f"      192.0.2.9         40     {date_text(NOW + 200)} ( 3m:20s)"
+
+
+def test_show_ip_bans_in_json_has_the_end_as_since(console: Console, server: FakeServer) -> None:
+    console.json = True
+    server.replies = [BANS]
+    commands.run(console, "show ip bans")
+    assert json.loads(out(console))[0] == {
+        "IP": "192.0.2.9",
+        "Since": date_text(NOW + 200),
+        "_Since": " 3m:20s",
+        "Score": 40,
+    }
+
+
+def test_show_ip_ban_points(console: Console, server: FakeServer) -> None:
+    server.replies = [BANS]
+    commands.run(console, "show ip ban points")
+    assert out(console).splitlines() == [
+        "             IP      score",
+        "      192.0.2.9         40",
+        "   2001:db8:3::          1",
+    ]
+
+
+def test_show_ip_ban_points_in_json(console: Console, server: FakeServer) -> None:
+    console.json = True
+    server.replies = [BANS]
+    commands.run(console, "show ip ban points")
+    assert json.loads(out(console)) == [{"IP": "192.0.2.9", "Score": 40}, {"IP": "2001:db8:3::", "Score": 1}]
+
+
+@pytest.mark.parametrize("line", ["show ip bans", "show ip ban points"])
+def test_without_bans_there_is_no_header(console: Console, server: FakeServer, line: str) -> None:
+    server.replies = [control.BanTable(())]
+    assert commands.run(console, line) == 0
+    assert out(console) == ""
+
+
+def test_unban_of_no_address_asks_nobody(console: Console, server: FakeServer) -> None:
+    assert commands.run(console, "unban ip example") == 1
+    assert (err(console), server.asked) == ("Cannot parse IP: example\n", [])

@@ -66,3 +66,12 @@ def test_what_it_does_not_say_is_the_default_s(lab: Lab) -> None:
     client = lab.login_by_name("two.example", "alice").await_connected()
     assert client.environment["CISCO_BANNER"] == "said by the default"
     client.output.wait_for("DPD 77")
+
+
+def test_max_same_clients_counts_a_user_over_all_of_them(lab: Lab) -> None:
+    server = start(lab, "max-same-clients = 1\n")
+    first = lab.login_by_name("one.example", "alice").await_connected()
+    assert lab.login_by_name("two.example", "alice").wait() != 0
+    server.log.wait_for("'alice' is connected 1 times, the most allowed")
+    assert first.host.ping(GATEWAY4)
+    lab.login_by_name("two.example", "bob").await_connected()

@@ -152,14 +152,14 @@ class House:
         searcher: Any = self.searcher
         requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency, searcher)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
-        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end, self._refuse)
+        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end, self._refuses)
         self.asked_about: list[tuple[Endpoint, Endpoint]] = []
-        self.refusal = ""
+        self.refused = False
         self.fakes: list[FakeWorker] = []
 
-    def _refuse(self, remote: Endpoint, local: Endpoint) -> str:
+    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
         self.asked_about.append((remote, local))
-        return self.refusal
+        return self.refused
 
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self.ended.append((record, traffic))
@@ -251,7 +251,7 @@ def test_a_client_that_is_not_served_is_ended_when_it_is_known(front: House, cap
     caplog.set_level("INFO")
 
     async def dialogue() -> None:
-        front.refusal = "it is banned"
+        front.refused = True
         record, worker = front.spawn(pid=100)
         worker.main.send(TELLS)
         await until(lambda: front.killed)
@@ -265,7 +265,7 @@ def test_a_client_that_is_not_served_is_ended_when_it_is_known(front: House, cap
 
 def test_one_that_is_refused_before_the_nursery_has_named_it_is_killed_then(front: House) -> None:
     async def dialogue() -> None:
-        front.refusal = "it is banned"
+        front.refused = True
         record, worker = front.spawn()
         worker.main.send(TELLS)
         await until(lambda: record.state is ConnectionState.ENDED)

@@ -28,10 +28,11 @@ class Desk:
 
     def __init__(self, parked: int = MAX_PARKED) -> None:
         handles = (f"handle-{number}" for number in itertools.count(1))
-        self.logins = Conversations(handles.__next__, self._grant, self.failed, Parking(parked))
+        self.logins = Conversations(handles.__next__, self._grant, self.failed, self.wrong, Parking(parked))
         self.grant_fault: Exception | None = None
         self.granted: list[Identity] = []
         self.failures: list[Login] = []
+        self.wrong_answers: list[Login] = []
         self.heard: list[Message] = []
 
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
@@ -39,6 +40,9 @@ class Desk:
             raise self.grant_fault
         self.granted.append(identity)
         return GRANTED
+
+    def wrong(self, login: Login) -> None:
+        self.wrong_answers.append(login)
 
     def failed(self, login: Login) -> None:
         self.failures.append(login)
@@ -428,3 +432,33 @@ def test_an_answer_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
 
     on_loop(dialogue())
     assert "a-secret-answer" not in caplog.text
+
+
+def test_a_password_that_is_asked_for_again_and_a_denial_are_a_wrong_answer_each() -> None:
+    async def three_tries(_login: Login, ask: Ask) -> Identity:
+        for attempt in range(3):
+            await ask(Prompt("Password:", again=attempt > 0))
+        raise Denied("Login failed.")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(three_tries)
+        await desk.hear()
+        for told in (1, 2, 3):
+            await desk.answer("wrong")
+            assert [login.remote_ip for login in desk.wrong_answers] == [HERE] * told
+
+    on_loop(dialogue())
+
+
+def test_another_question_and_a_fault_of_ours_are_no_wrong_answer() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(two_questions)
+        await desk.hear()
+        await desk.answer("right")
+        desk.start(broken)
+        assert await desk.hear() == AuthDenied("Login failed.")
+        assert desk.wrong_answers == []
+
+    on_loop(dialogue())

@@ -236,3 +236,16 @@ def test_listeners_are_closed_where_a_later_one_fails(monkeypatch: pytest.Monkey
         sockets.open_listeners("both", port)
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_a_unix_socket_is_congested_when_its_peer_leaves_half_of_it_unread() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        assert not sockets.is_congested(ours)
+        sent = 0
+        while not sockets.is_congested(ours):
+            ours.send(bytes(8192), socket.MSG_DONTWAIT)
+            sent += 1
+        for _ in range(sent):
+            theirs.recv(8192)
+        assert not sockets.is_congested(ours)

@@ -105,7 +105,7 @@ class FakeInfo:
 class Stage:
     """A tunnel and who it deals with."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, reports: bool = True) -> None:
         monkeypatch.setattr(tunnel_module, "Pump", FakePump)
         self.ends = Ends()
         self.tls = FakeTls()
@@ -114,7 +114,7 @@ class Stage:
         reply = AuthCookieReply(SID, "alice", "", Lease(), "vpns0", 0.0, bytes(32), SessionConfig())
         offer = Offer(b"HTTP/1.1 200 CONNECTED\r\n\r\n", 1400, 1450, Lease(), "new-tunnel", LivenessSettings())
         parts: tuple[Any, ...] = (self.tls, FakeInfo(), self.ends.link, Granted(request, reply, -1), offer, None)
-        self.tunnel = Tunnel(*parts)
+        self.tunnel = Tunnel(*parts, reports=reports)
         pump: Any = self.tunnel._pump
         self.pump: FakePump = pump
 
@@ -321,3 +321,9 @@ def test_a_new_secmod_that_came_before_the_tunnel_is_used(stage: Stage) -> None:
     stage.play(Frame(FrameType.DISCONNECT, b"\xb0"))
     assert [type(said) for said in stage.ends.heard(new)] == [CliStats]
     new.close()
+
+
+def test_without_reports_secmod_hears_nothing_of_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, reports=False)
+    stage.tunnel.run()
+    assert stage.stats() == []
