@@ -56,7 +56,7 @@ class _Contract:
 
 class AuthContract(_Contract):
     """An authentication back end. `right`: the answers with which `username` gets in, in the order of the questions;
-    `wrong`: answers with which he does not."""
+    `wrong`: answers with which he does not. Choose such as stand in no other text: they are searched for in the log."""
 
     group = "ocserv.auth"
     username: ClassVar[str] = "alice"
