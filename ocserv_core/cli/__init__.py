@@ -7,6 +7,7 @@ plugin_new.py        `ocserv plugin new`: a distribution of one's own to go on f
 plugin_files.py      the files that it writes there
 occtl.py             the control command: options, one command or a prompt
 occtl_commands.py    its table of commands, how words are matched, what each asks and exits with
+occtl_events.py      the words that follow `show events`
 occtl_views.py       what each reply shows, field by field
 occtl_format.py      fields as text and as JSON; times, sizes, intervals
 ocpasswd.py          the password file's editor

@@ -18,10 +18,15 @@ from typing import NamedTuple, TextIO, TypeVar
 from ..errors import PeerLost, PeerViolation
 from ..ipc import control
 from ..ipc.control import Done, PluginTable, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
+from ..model import short
 from . import occtl_format as fmt
 from . import occtl_views as views
+from .occtl_events import events_of
 
 OK, FAILED, NOT_FOUND = 0, 1, 2
+
+SID_LENGTH = 28
+"""Characters of a session's whole ID."""
 
 _R = TypeVar("_R", bound=control.Control)
 
@@ -45,19 +50,27 @@ class Console:
 
     def ask(self, request: control.Request, expected: type[_R]) -> _R:
         """One connection, one question. Raises Unreachable."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            try:
-                connection.connect(self.socket_file)
-            except OSError as error:
-                print(
-                    f"error connecting to ocserv socket '{self.socket_file}': {error.strerror or error}", file=self.err
-                )
-                raise Unreachable from error
-            try:
-                reply = control.ask(connection, request)
-            except (OSError, PeerLost, PeerViolation) as error:
-                print("could not send message; possibly insufficient permissions or server is offline.", file=self.err)
-                raise Unreachable from error
+        with self.connect() as connection:
+            return self.ask_over(connection, request, expected)
+
+    def connect(self) -> socket.socket:
+        """A connection to the server. Raises Unreachable."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self.socket_file)
+        except OSError as error:
+            connection.close()
+            print(f"error connecting to ocserv socket '{self.socket_file}': {error.strerror or error}", file=self.err)
+            raise Unreachable from error
+        return connection
+
+    def ask_over(self, connection: socket.socket, request: control.Request, expected: type[_R]) -> _R:
+        """The first, and mostly the only, answer. Raises Unreachable."""
+        try:
+            reply = control.ask(connection, request)
+        except (OSError, PeerLost, PeerViolation) as error:
+            print("could not send message; possibly insufficient permissions or server is offline.", file=self.err)
+            raise Unreachable from error
         if not isinstance(reply, expected):
             print(f"the server answered with {type(reply).__name__}; is it another version?", file=self.err)
             raise Unreachable
@@ -192,6 +205,33 @@ def show_users(console: Console, _argument: str) -> int:
     return OK
 
 
+def show_events(console: Console, _argument: str) -> int:
+    """`show events`: who is connected, then who comes and goes, until `q` or an interrupt."""
+    with console.connect() as connection:
+        users = console.ask_over(connection, control.ShowEvents(), UserTable).users
+        _remember_users(console, users)
+        now = console.clock()
+        if console.json:
+            console.say(fmt.json_array(views.user_view(user, now) for user in users))
+        else:
+            console.say(fmt.printable(views.users_table(users, now)) + "Press 'q' or CTRL+C to quit\n")
+        for event in events_of(connection):
+            shown = views.event_view(event, console.clock())
+            console.say(fmt.json_array([shown]) if console.json else fmt.printable(views.event_text(event)))
+    return OK
+
+
+def show_iroutes(console: Console, _argument: str) -> int:
+    """`show iroutes`: one network a line; as JSON every connection, also those without one."""
+    users = console.ask(control.ShowUsers(), UserTable).users
+    connected = [user for user in users if user.username]
+    if console.json:
+        console.page(fmt.json_array(map(views.iroutes_view, connected)))
+    else:
+        console.page(fmt.printable(views.iroutes_table(connected)))
+    return OK
+
+
 def show_user(console: Console, name: str) -> int:
     """`show user`: every field of his connections."""
     return _show_connections(console, console.ask(control.ShowUser(name), UserTable).users)
@@ -296,6 +336,29 @@ def terminate_id(console: Console, number: str) -> int:
     return _tell(console, done, good, f"could not terminate ID '{number}'")
 
 
+def terminate_session(console: Console, prefix: str) -> int:
+    """`terminate session`: the one whose SID begins so."""
+    if len(prefix) > SID_LENGTH:
+        print(f"invalid session ID '{prefix}'", file=console.err)
+        return FAILED
+    found = [session for session in _sessions(console) if session.sid.startswith(prefix)]
+    if len(found) != 1:
+        print(fmt.printable(_no_single_session(prefix, found)), file=console.err)
+        return FAILED
+    (session,) = found
+    done = console.ask(control.TerminateSession(session.sid), Done)
+    name = f"session '{short(session.sid)}'"
+    return _tell(console, done, f"{name} was terminated", f"could not terminate {name}")
+
+
+def _no_single_session(prefix: str, found: Sequence[SessionEntry]) -> str:
+    if not found:
+        return f"no session matching '{prefix}' was found"
+    lines = [f"  {session.sid}  user: {session.username}" for session in found]
+    head = f"ambiguous session ID '{prefix}' matches {len(found)} sessions:"
+    return "\n".join((head, *lines, "give more of the session ID"))
+
+
 def reload_(console: Console, _argument: str) -> int:
     """`reload`: waits until the server has agreed or refused."""
     done = console.ask(control.Reload(), Done)
@@ -350,9 +413,12 @@ COMMANDS = (
     Command("disconnect id", "[ID]", "End the connection with this ID", disconnect_id),
     Command("terminate user", "[NAME]", "End a user's connections and forget their cookies", terminate_user),
     Command("terminate id", "[ID]", "End the connection with this ID and forget its cookie", terminate_id),
+    Command("terminate session", "[SID]", "Forget the session whose ID begins so, and its cookie", terminate_session),
     Command("reload", "", "Read the server's configuration again", reload_),
     Command("show status", "", "The server's state and statistics", show_status),
     Command("show users", "", "The connected users", show_users),
+    Command("show events", "", "The connected users, then who comes and goes", show_events),
+    Command("show iroutes", "", "The networks behind the connected users", show_iroutes),
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
     Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ipc.control import SessionEntry, StatusReport, UserEntry
+from ..ipc.control import SessionEntry, SessionEvent, StatusReport, UserEntry
 from ..model import AddressPair, PluginReport, Traffic, short
 from .occtl_format import (
     Field,
@@ -101,18 +101,64 @@ def users_table(users: Iterable[UserEntry], now: float) -> str:
 
 
 def _user_row(user: UserEntry, now: float) -> tuple[object, ...]:
-    pair = user.lease.ipv4 or user.lease.ipv6
     return (
         user.id,
         user.username or "(none)",
         user.vhost,
         user.remote_ip,
-        pair.remote if pair else "",
+        _vpn_ip(user),
         user.device,
         interval_text(now - user.connected_at),
         _short_cipher(user.dtls_cipher),
         user.state.value,
     )
+
+
+_IROUTE_COLUMNS = "{:>6} {:>8} {:>8} {:>6} {:>16} {:>28}\n"
+
+
+def iroutes_table(users: Iterable[UserEntry]) -> str:
+    """`show iroutes` as text; empty where there are none."""
+    rows = [
+        _IROUTE_COLUMNS.format(user.id, user.username, user.vhost, user.device, _vpn_ip(user), iroute)
+        for user in users
+        for iroute in user.iroutes
+    ]
+    head = ("id", "user", "vhost", "device", "vpn-ip", "iroute")
+    return _IROUTE_COLUMNS.format(*head) + "".join(rows) if rows else ""
+
+
+def iroutes_view(user: UserEntry) -> View:
+    """The same, of one connection."""
+    return (
+        line(number("ID", user.id)),
+        line(text("Username", user.username)),
+        line(text("vhost", user.vhost)),
+        line(text("Device", user.device)),
+        line(text("IP", _vpn_ip(user))),
+        line(listing("iRoutes", user.iroutes)),
+    )
+
+
+def _vpn_ip(user: UserEntry) -> str:
+    pair = user.lease.ipv4 or user.lease.ipv6
+    return pair.remote if pair else ""
+
+
+def event_view(event: SessionEvent, now: float) -> View:
+    """A connection that came or went, as the JSON of `show events` has it."""
+    came = not event.reason
+    said = (text("Event", "connected" if came else "disconnected"), text("Reason", event.reason))
+    return (line(*said, hidden("raw_duration", int(event.seconds))), *user_view(event.user, now))
+
+
+def event_text(event: SessionEvent) -> str:
+    """The same, as a line."""
+    user = event.user
+    verb = "disconnect" if event.reason else "connected"
+    vpn = " ".join(pair.remote for pair in (user.lease.ipv4, user.lease.ipv6) if pair)
+    end = f" (reason: {event.reason}, time: {interval_text(event.seconds).strip()})" if event.reason else ""
+    return f"{user.vhost}: {verb} user '{user.username}' ({user.id}) from {user.remote_ip} with IP {vpn}{end}\n"
 
 
 def _short_cipher(description: str) -> str:

@@ -61,6 +61,10 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class ShowEvents(Control, frozen=True):
+    """`show events`: the connections of now (UserTable), then a SessionEvent for each that comes or goes."""
+
+
 class RunPlugin(Control, frozen=True):
     """`occtl plugin WORDS`: a command that a plugin of main has. Answer: Done."""
 
@@ -86,6 +90,13 @@ class DisconnectId(Control, frozen=True):
     terminate: bool = False
 
 
+class TerminateSession(Control, frozen=True):
+    """Forget a session and its cookie, and end the connection that uses it. Answer: Done, not `ok` where there is
+    none."""
+
+    sid: SessionId
+
+
 class Reload(Control, frozen=True):
     """Read the configuration again. Answer: Done once every process agreed or one refused; where it is not `ok`,
     `text` holds the errors, one a line, each with file:line."""
@@ -101,10 +112,12 @@ Request = (
     | ShowUser
     | ShowId
     | ShowSessions
+    | ShowEvents
     | ShowPlugins
     | RunPlugin
     | DisconnectUser
     | DisconnectId
+    | TerminateSession
     | Reload
     | Stop
 )
@@ -217,6 +230,14 @@ class UserTable(Control, frozen=True):
     users: tuple[UserEntry, ...]
 
 
+class SessionEvent(Control, frozen=True):
+    """A tunnel is up; or it has ended, for `reason` (in the words that occtl prints), after `seconds`."""
+
+    user: UserEntry
+    reason: str = ""
+    seconds: float = 0.0
+
+
 class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
     """One session that secmod keeps. `expires` is 0 while a connection uses it; `is_open` says that the session
     was opened at least once, `certificate_ok` that a client certificate was part of its login."""
@@ -255,7 +276,7 @@ class Done(Control, frozen=True):
     text: str = ""
 
 
-Reply = StatusReport | UserTable | SessionTable | PluginTable | Done
+Reply = StatusReport | SessionEvent | UserTable | SessionTable | PluginTable | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

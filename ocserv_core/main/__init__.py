@@ -21,6 +21,7 @@ configuration.py  a configuration, read and prepared by all before anything chan
 revocation.py     revocation lists that have changed on disk, or are too old
 control.py        occtl's requests, answered
 status.py         the figures of `show status`
+events.py         tunnels that come and go, told to `show events`
 latency.py        … of which the latency is kept by the minute
 records.py        main's tables: plain data, that an upgrade can carry over
 server.py         the whole: start, signals, reload, end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,9 @@ from ..ipc.control import (
     Reload,
     RunPlugin,
     SessionEntry,
+    SessionEvent,
     SessionTable,
+    ShowEvents,
     ShowId,
     ShowPlugins,
     ShowSessions,
@@ -26,6 +29,7 @@ from ..ipc.control import (
     ShowUser,
     ShowUsers,
     Stop,
+    TerminateSession,
     UserState,
     UserTable,
     build_frame,
@@ -34,8 +38,9 @@ from ..ipc.control import (
 )
 from ..ipc.messages import Revoke, Terminate
 from ..log import NOTICE
-from ..model import DisconnectReason
+from ..model import DisconnectReason, short
 from ..system.sockets import peer_credentials
+from .events import Listener
 from .plugins import MainPlugins
 from .records import WorkerRecord
 from .secmod import Secmod
@@ -84,12 +89,19 @@ class ControlServer:
             if self._may_ask(writer):
                 async with asyncio.timeout(REQUEST_TIMEOUT):
                     request = parse_request(await receive_frame(reader))
-                writer.write(build_frame(await _HANDLERS[type(request)](self, request)))
-                await writer.drain()
+                # Who asks for events listens before the answer is made: nothing may happen in between.
+                with self._listen(request) as listener:
+                    writer.write(build_frame(await _HANDLERS[type(request)](self, request)))
+                    await writer.drain()
+                    if listener is not None:
+                        await _tell_events(listener, reader, writer)
         except (PeerLost, PeerViolation, TimeoutError, ConnectionError) as error:
             _log.warning("control socket: %s", error or "no request in time")
         finally:
             writer.close()
+
+    def _listen(self, request: Control) -> contextlib.AbstractContextManager[Listener | None]:
+        return self._status.events.listen() if isinstance(request, ShowEvents) else contextlib.nullcontext()
 
     def _may_ask(self, writer: asyncio.StreamWriter) -> bool:
         try:
@@ -109,6 +121,10 @@ class ControlServer:
     async def answer_show_users(self, _request: ShowUsers) -> Control:
         """All connections."""
         return UserTable(tuple(self._status.users()))
+
+    async def answer_show_events(self, _request: ShowEvents) -> Control:
+        """The connections of now; the events follow."""
+        return UserTable(tuple(user for user in self._status.users() if user.username))
 
     async def answer_show_user(self, request: ShowUser) -> Control:
         """A user's connections."""
@@ -167,6 +183,15 @@ class ControlServer:
         _log_end(f"id {request.id}", request, ended=ended)
         return Done(ended)
 
+    async def answer_terminate_session(self, request: TerminateSession) -> Control:
+        """Its cookie is worth nothing from now on, and secmod ends the connection that uses it."""
+        found = any(row.sid == request.sid for row in await self._secmod.list_sessions())
+        if found:
+            self._secmod.tell(Revoke(request.sid))
+        outcome = "done" if found else "not found"
+        _log.log(NOTICE, "occtl: terminate session %s: %s", short(request.sid), outcome)
+        return Done(found)
+
     async def answer_reload(self, _request: Reload) -> Control:
         """Both outcomes are told: the running configuration stays in force when the new one is wrong."""
         try:
@@ -197,6 +222,26 @@ class ControlServer:
         return bool(rows)
 
 
+async def _tell_events(listener: Listener, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the asker goes (who says nothing more), or falls behind."""
+    gone = asyncio.ensure_future(reader.read(1))
+    try:
+        while event := await _next_event(listener, gone):
+            writer.write(build_frame(event))
+            await writer.drain()
+    finally:
+        gone.cancel()
+
+
+async def _next_event(listener: Listener, gone: asyncio.Future[bytes]) -> SessionEvent | None:
+    coming = asyncio.ensure_future(listener.next())
+    await asyncio.wait((gone, coming), return_when=asyncio.FIRST_COMPLETED)
+    if coming.done():
+        return coming.result()
+    coming.cancel()
+    return None
+
+
 def _log_end(whom: str, request: DisconnectUser | DisconnectId, *, ended: bool) -> None:
     verb = "terminate" if request.terminate else "disconnect"
     _log.log(NOTICE, "occtl: %s %s: %s", verb, whom, "done" if ended else "not found")
@@ -206,11 +251,13 @@ _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Contr
     ShowStatus: ControlServer.answer_show_status,
     ShowUsers: ControlServer.answer_show_users,
     ShowUser: ControlServer.answer_show_user,
+    ShowEvents: ControlServer.answer_show_events,
     ShowId: ControlServer.answer_show_id,
     ShowSessions: ControlServer.answer_show_sessions,
     ShowPlugins: ControlServer.answer_show_plugins,
     DisconnectUser: ControlServer.answer_disconnect_user,
     DisconnectId: ControlServer.answer_disconnect_id,
+    TerminateSession: ControlServer.answer_terminate_session,
     Reload: ControlServer.answer_reload,
     RunPlugin: ControlServer.answer_run_plugin,
     Stop: ControlServer.answer_stop,

@@ -55,8 +55,11 @@ SCRIPT_ENDS_WITHIN = 10.0
 each other."""
 
 
-class EndObserver(Protocol):
+class TunnelObserver(Protocol):
     """Who wants to know of ended tunnels (status.py)."""
+
+    def on_tunnel_up(self, worker: WorkerRecord) -> None:
+        """A tunnel is handed over."""
 
     def on_tunnel_end(self, worker: WorkerRecord, final: FinalStats) -> None:
         """A tunnel is accounted."""
@@ -91,7 +94,7 @@ class Sessions:
         secmod: Secmod,
         netlink: Netlink,
         pools: Pools,
-        observer: EndObserver,
+        observer: TunnelObserver,
         associations: Associations,
         scripts: Scripts,
     ) -> None:
@@ -239,6 +242,7 @@ class Sessions:
             tunnel.device,
             _addresses(tunnel.lease),
         )
+        self._observer.on_tunnel_up(worker)
         self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from ..config.tree import ServerConfig
-from ..ipc.control import Latency, StatusReport, UserEntry, UserState
+from ..ipc.control import Latency, SessionEvent, StatusReport, UserEntry, UserState
 from ..ipc.messages import FinalStats, SecmodStats
 from ..log import NOTICE
 from ..state.resumption import ResumptionCache
 from ..state.totals import Period, SecmodCounters, Totals
+from .events import Events
 from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
 from .secmod import Secmod
@@ -40,10 +41,17 @@ class Status:
         self._resumption = resumption
         self._totals = Totals.begin(time.time())
         self.latency = ServerLatency()
+        self.events = Events()
         self.workers: Workers
+
+    def on_tunnel_up(self, worker: WorkerRecord) -> None:
+        """Its client is about to hear of it."""
+        self.events.publish(SessionEvent(self._entry(worker)))
 
     def on_tunnel_end(self, worker: WorkerRecord, final: FinalStats) -> None:
         """A tunnel is accounted."""
+        entry = replace(self._entry(worker), traffic=final.traffic)
+        self.events.publish(SessionEvent(entry, final.reason.text, time.time() - worker.accepted))
         self._take_secmod(self._secmod.stats)
         if worker.info is not None:
             self._totals.on_mtu(worker.info.mtu)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
@@ -120,7 +120,10 @@ def load_key(source: KeySource, pin: bytes | None) -> PrivateKey:
     """Read and check one key. ConfigError: unreadable, wrong PIN, unknown kind, or another certificate's key."""
     data = _read(source, source.key_path)
     try:
-        key = serialization.load_pem_private_key(data, pin if b"ENCRYPTED" in data else None)
+        # Whether p and q are primes is not looked at (tens of milliseconds each key): below it shows that it signs.
+        key = serialization.load_pem_private_key(
+            data, pin if b"ENCRYPTED" in data else None, unsafe_skip_rsa_key_validation=True
+        )
     except TypeError:
         raise _fault(source, f"'{source.key_path}' is encrypted; give its PIN with pin-file") from None
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -129,7 +132,21 @@ def load_key(source: KeySource, pin: bytes | None) -> PrivateKey:
         raise _fault(source, f"'{source.key_path}' is not an RSA, ECDSA or Ed25519 key")
     if _public(key.public_key()) != _certified(_certificate(source)):
         raise _fault(source, f"the key '{source.key_path}' does not belong to '{source.certificate_path}'")
+    if not _signs(key):
+        raise _fault(source, f"the key '{source.key_path}' is damaged: its signatures are wrong")
     return key
+
+
+def _signs(key: PrivateKey) -> bool:
+    """Whether an RSA key's private half fits its public one. The others' public half is computed when they load."""
+    if not isinstance(key, rsa.RSAPrivateKey):
+        return True
+    scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+    try:
+        key.public_key().verify(key.sign(b"", scheme, digest), b"", scheme, digest)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def end_point_of(source: KeySource) -> bytes:

@@ -121,13 +121,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_certificate(folder: str) -> None:
-    """A key and a certificate of its own for `test`, key.pem and cert.pem."""
+def write_certificate(folder: str, *, rsa_bits: int = 0) -> None:
+    """A key and a certificate of its own for `test`, key.pem and cert.pem. rsa_bits: of an RSA key; 0 is ECDSA."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-    key = ec.generate_private_key(ec.SECP256R1())
+    if rsa_bits:
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = rsa.generate_private_key(65537, rsa_bits)
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
     certificate = (

@@ -95,11 +95,12 @@ STATUS = control.StatusReport(
 
 @dataclass
 class FakeServer:
-    """Answers each connection with the next reply of its script; None closes without one."""
+    """Answers each connection with the next reply of its script; None closes without one. `events` follow it."""
 
     path: str
     replies: list[control.Reply | None] = field(default_factory=list)
     asked: list[control.Request] = field(default_factory=list)
+    events: list[control.Reply] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -129,7 +130,7 @@ def _serve(listener: socket.socket, server: FakeServer) -> None:
             server.asked.append(control.parse_request(control.read_frame(connection)))
             reply = server.replies.pop(0)
             if reply is not None:
-                connection.sendall(control.build_frame(reply))
+                connection.sendall(b"".join(map(control.build_frame, [reply, *server.events])))
 
 
 @pytest.fixture

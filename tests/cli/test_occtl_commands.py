@@ -9,7 +9,7 @@ import pytest
 from ocserv_core.cli import occtl_commands as commands
 from ocserv_core.cli.occtl_commands import Console
 from ocserv_core.ipc import control
-from ocserv_core.model import PluginCounters, PluginReport
+from ocserv_core.model import PluginCounters, PluginReport, SessionId
 
 from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
 
@@ -33,6 +33,7 @@ def err(console: Console) -> str:
         ("show user Alice", control.ShowUser("Alice")),
         ("show usersalice", control.ShowUsers()),
         ("show id 12", control.ShowId(12)),
+        ("show events", control.ShowEvents()),
         ("show sessions valid", control.ShowSessions()),
         ("show cookies all", control.ShowSessions()),
         ("show session rA", control.ShowSessions()),
@@ -138,6 +139,57 @@ def test_the_case_of_a_session_id_matters(console: Console, server: FakeServer) 
     assert (code, out(console)) == (2, "Session ID not found or expired\n")
 
 
+def test_a_session_is_terminated_by_the_beginning_of_its_id(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,)), control.Done(True)]
+    assert commands.run(console, "terminate session rA") == 0
+    assert server.asked[1] == control.TerminateSession(SID)
+    assert out(console) == "session 'rA204x' was terminated\n"
+
+
+def test_no_session_is_terminated_where_several_may_be_meant(console: Console, server: FakeServer) -> None:
+    other = msgspec.structs.replace(SESSION, sid=SessionId("rAx" + SID[3:]), username="bob")
+    server.replies = [control.SessionTable((SESSION, other))]
+    assert commands.run(console, "terminate session rA") == 1
+    assert err(console).splitlines()[:3] == [
+        "ambiguous session ID 'rA' matches 2 sessions:",
+        f"  {SID}  user: alice",
+        f"  {other.sid}  user: bob",
+    ]
+    assert len(server.asked) == 1
+
+
+def test_a_session_that_is_not_there_is_not_terminated(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,))]
+    assert commands.run(console, "terminate session x") == 1
+    assert err(console) == "no session matching 'x' was found\n"
+
+
+def test_what_is_too_long_for_a_session_id_is_not_asked_for(console: Console, server: FakeServer) -> None:
+    assert commands.run(console, f"terminate session {SID}x") == 1
+    assert (err(console), server.asked) == (f"invalid session ID '{SID}x'\n", [])
+
+
+IROUTES = msgspec.structs.replace(ALICE, iroutes=("192.0.2.128/25", "2001:db8:7::/48"))
+
+
+def test_each_network_behind_a_user_has_its_line(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable((ALICE, IROUTES))]
+    assert commands.run(console, "show iroutes") == 0
+    head, *rows = [line.split() for line in out(console).splitlines()]
+    assert head == ["id", "user", "vhost", "device", "vpn-ip", "iroute"]
+    whose = ["6832", "alice", "default", "vpns0", "198.51.100.50"]
+    assert rows == [[*whose, "192.0.2.128/25"], [*whose, "2001:db8:7::/48"]]
+
+
+def test_as_json_each_user_is_told_of(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable((ALICE, IROUTES))]
+    console.json = True
+    assert commands.run(console, "show iroutes") == 0
+    without, with_ = json.loads(out(console))
+    assert (without["iRoutes"], with_["iRoutes"]) == ([], ["192.0.2.128/25", "2001:db8:7::/48"])
+    assert with_["IP"] == "198.51.100.50"
+
+
 def test_valid_sessions_are_the_authenticated_ones(console: Console, server: FakeServer) -> None:
     waiting = msgspec.structs.replace(SESSION, state=control.UserState.AUTHENTICATING)
     server.replies, console.json = [control.SessionTable((SESSION, waiting))], True
@@ -183,8 +235,8 @@ def test_back_ends_as_json(console: Console, server: FakeServer) -> None:
 
 
 def test_an_unknown_command(console: Console, server: FakeServer) -> None:
-    assert commands.run(console, "show events") == 1
-    assert err(console).startswith("unknown command: show events\n")
+    assert commands.run(console, "show weather") == 1
+    assert err(console).startswith("unknown command: show weather\n")
     assert (out(console), server.asked) == ("", [])
 
 

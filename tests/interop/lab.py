@@ -188,9 +188,15 @@ class Lab:
 
     def connect_by_name(self, name: str, *, pin: str = "") -> Client:
         """alice's tunnel to the server by one of its names, by which it chooses the vhost."""
-        words = ["--user=alice", "--passwd-on-stdin", "--script", self.path("script"), "--servercert", pin or self.pin]
-        url = [f"--resolve={name}:{SERVER4}", f"https://{name}/"]
-        return self.run_client([*words, *url], stdin=f"{self.passwords['alice']}\n").await_connected()
+        return self.login_by_name(name, "alice", pin=pin).await_connected()
+
+    def login_by_name(
+        self, name: str, user: str, *, pin: str = "", environment: Mapping[str, str] | None = None
+    ) -> Client:
+        """The same of any user; nothing is waited for."""
+        words = [f"--user={user}", "--passwd-on-stdin", "--non-inter", "--script", self.path("script")]
+        url = ["--servercert", pin or self.pin, f"--resolve={name}:{SERVER4}", f"https://{name}/"]
+        return self.run_client([*words, *url], stdin=f"{self.passwords[user]}\n", environment=environment)
 
     def authenticate(self, user: str = "alice", host: Host | None = None) -> str:
         """A login without a tunnel: the cookie."""

@@ -28,6 +28,7 @@ class Server:
         self.namespace = namespace
         self._control_socket = control_socket
         self._process = Watched("ocserv", namespace.argv(*argv))
+        self._listeners: list[Watched] = []
         self.log = self._process.output
         self.pid = self._process.pid
         """main's."""
@@ -83,6 +84,13 @@ class Server:
         assert answer.returncode == 0, f"occtl show {words}: {answer.stdout}{answer.stderr}"
         return json.loads(answer.stdout)
 
+    def listen_to_events(self) -> Watched:
+        """`occtl show events`, running; it ends with the server."""
+        argv = [sys.executable, "-m", "ocserv_core.cli.occtl", "-s", self._control_socket, "show", "events"]
+        listener = Watched("occtl", argv)
+        self._listeners.append(listener)
+        return listener
+
     def await_disconnected(self, user: str, *, since: int = 0, timeout: float = 20.0, times: int = 1) -> str:
         """Until a connection of `user` is accounted as ended: the reason that the log tells."""
         pattern = rf"user '{re.escape(user)}' disconnected \(.*reason: ([^,]*),"
@@ -109,4 +117,6 @@ class Server:
         return self._process.wait(timeout)
 
     def destroy(self) -> None:
+        for listener in self._listeners:
+            listener.destroy()
         self._process.destroy()

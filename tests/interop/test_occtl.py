@@ -122,3 +122,29 @@ def test_stop_ends_everything(lab: Lab) -> None:
     assert client.wait() != 0
     assert client.output.find("Received server disconnect")
     assert not server.processes()
+
+
+def test_any_number_may_listen_to_who_comes_and_goes(lab: Lab) -> None:
+    server = lab.start_server()
+    lab.connect("bob")
+    first, second = server.listen_to_events(), server.listen_to_events()
+    for listener in (first, second):
+        listener.output.wait_for("bob")
+        listener.output.wait_for("^Press 'q' or CTRL.C to quit$")
+    alice = lab.connect("alice")
+    came = rf"^default: connected user 'alice' \(\d+\) from {alice.host.address4} with IP {alice.address4} "
+    alice.disconnect()
+    for listener in (first, second):
+        listener.output.wait_for(came)
+        listener.output.wait_for(r"^default: disconnect user 'alice' .*\(reason: user disconnected, time: ")
+
+
+def test_a_terminated_session_is_gone_with_its_tunnel(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    (session,) = server.show("sessions", "all")
+    done = server.occtl("terminate", "session", session["Full session"][:8])
+    assert done.stdout == f"session '{session['Session']}' was terminated\n"
+    assert server.await_disconnected("alice") == "server disconnected"
+    assert client.wait() != 0
+    assert server.show("sessions", "all") == []

@@ -22,7 +22,9 @@ from ocserv_core.ipc.control import (
     Reload,
     Reply,
     Request,
+    SessionEvent,
     SessionTable,
+    ShowEvents,
     ShowId,
     ShowPlugins,
     ShowSessions,
@@ -31,6 +33,7 @@ from ocserv_core.ipc.control import (
     ShowUsers,
     StatusReport,
     Stop,
+    TerminateSession,
     UserEntry,
     UserState,
     UserTable,
@@ -39,6 +42,7 @@ from ocserv_core.ipc.messages import Message, Revoke, SessionRow, Terminate
 from ocserv_core.log import NOTICE
 from ocserv_core.main import control as control_module
 from ocserv_core.main.control import ControlServer
+from ocserv_core.main.events import Events
 from ocserv_core.main.plugins import NO_PLUGINS
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
@@ -70,6 +74,7 @@ class House:
         self.ended: list[tuple[int, Terminate]] = []
         self.reload_error: ConfigErrors | None = None
         self.stopped = False
+        self.events = Events()
         parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS)
         self.server = ControlServer(*parts)
         self.address = f"\0ocserv-test-{os.getpid()}-{id(self)}"
@@ -340,3 +345,33 @@ with socket.socket(socket.AF_UNIX) as s:
 def _as_nobody(command: list[str]) -> str:
     ran = subprocess.run(command, user=65534, group=65534, cwd="/", capture_output=True, text=True, timeout=30)
     return ran.stdout or ran.stderr
+
+
+def test_secmod_is_told_to_forget_a_session() -> None:
+    async def dialogue(house: House) -> None:
+        house.rows = [sid_row(1, "alice")]
+        assert await house.ask(TerminateSession(SessionId("sid-1"))) == Done(True)
+        assert (house.told, house.ended) == ([Revoke(SessionId("sid-1"))], [])
+        assert await house.ask(TerminateSession(SessionId("sid-9"))) == Done(False)
+        assert len(house.told) == 1
+
+    play(dialogue)
+
+
+# ---- events -------------------------------------------------------------------------------------------------------
+
+
+def test_events_follow_the_table_of_who_is_there() -> None:
+    async def dialogue(house: House) -> None:
+        with house.connect() as connection:
+            there = await asyncio.to_thread(control.ask, connection, ShowEvents(), 10.0)
+            assert isinstance(there, UserTable)
+            assert [user.username for user in there.users] == ["alice", "bob"]
+            ended = SessionEvent(there.users[0], "idle timeout", 7.0)
+            house.events.publish(ended)
+            assert control.parse_reply(await asyncio.to_thread(control.read_frame, connection)) == ended
+            left = asyncio.create_task(until(lambda: not house.events.listening))
+            connection.shutdown(socket.SHUT_WR)
+            await left
+
+    play(dialogue)

@@ -9,6 +9,7 @@ import pytest
 
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.ipc.messages import AuthCookieReply, Message
+from ocserv_core.main.records import WorkerRecord
 from ocserv_core.main.sessions import Sessions, _Opened, _tunnel
 from ocserv_core.model import Identity, Lease, SessionId
 from ocserv_core.system.tun import Tun
@@ -24,12 +25,19 @@ class DeafSecmod:
         pass
 
 
+class Observer:
+    """Whoever counts tunnels."""
+
+    def on_tunnel_up(self, worker: WorkerRecord) -> None:
+        assert worker.tunnel is not None
+
+
 class Stage(House):
     """A tunnel that is handed over to a worker; what that is told."""
 
     def hand_over(self, config: SessionConfig) -> AuthCookieReply:
         """All but the handing over has gone before."""
-        parts: tuple[Any, ...] = (lambda: None, DeafSecmod(), None, None, None, self.associations, None)
+        parts: tuple[Any, ...] = (lambda: None, DeafSecmod(), None, None, Observer(), self.associations, None)
         sessions = Sessions(*parts)
         sessions.workers = self.workers
         record, worker = self.spawn(pid=100)

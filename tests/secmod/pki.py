@@ -44,6 +44,13 @@ def key_pem(kind: str, pin: bytes | None = None, *, old: bool = False) -> bytes:
     return key(kind).private_bytes(serialization.Encoding.PEM, form, lock)
 
 
+def pem_of(some_key: Key) -> bytes:
+    """As a file that is not encrypted."""
+    return some_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 @cache
 def certificate_pem(kind: str, digest: str = "SHA256") -> bytes:
     """Its self-signed certificate."""

@@ -203,6 +203,24 @@ def test_a_kind_of_key_that_no_client_knows_is_told(tmp_path: Path) -> None:
     assert fault(key, certificate) == f"o.conf:7: '{key}' is not an RSA, ECDSA or Ed25519 key"
 
 
+def test_an_rsa_key_that_is_damaged_is_told(tmp_path: Path) -> None:
+    key, certificate = pki.write_pair(tmp_path, "rsa")
+    whole = private("rsa")
+    assert isinstance(whole, rsa.RSAPrivateKey)
+    numbers = whole.private_numbers()
+    damaged = rsa.RSAPrivateNumbers(
+        p=numbers.p,
+        q=numbers.q,
+        d=numbers.d + 2,
+        dmp1=numbers.dmp1 + 2,
+        dmq1=numbers.dmq1,
+        iqmp=numbers.iqmp,
+        public_numbers=numbers.public_numbers,
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    Path(key).write_bytes(pki.pem_of(damaged))
+    assert fault(key, certificate) == f"o.conf:7: the key '{key}' is damaged: its signatures are wrong"
+
+
 @pytest.mark.parametrize("text", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
 def test_a_file_without_a_key_is_told(tmp_path: Path, text: bytes) -> None:
     key, certificate = pki.write_pair(tmp_path, "p256")
