@@ -10,8 +10,9 @@ import pytest
 
 from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt, Message
 from ocserv_core.model import Cookie, Identity, SessionId
-from ocserv_core.plugin import Ask, Denied, Login, Prompt
+from ocserv_core.plugin import Ask, Denied, Login, Prompt, Unavailable
 from ocserv_core.secmod import conversation, parking
+from ocserv_core.secmod.child import ChildFault
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import MAX_ROUNDS, Conversation, Conversations
 from ocserv_core.secmod.parking import MAX_PARKED, Parking
@@ -403,6 +404,49 @@ def test_what_is_no_identity_is_a_denial_not_silence(returned: object) -> None:
         desk = Desk()
         desk.start(careless)
         assert await desk.hear() == AuthDenied("Login failed.")
+
+    on_loop(dialogue())
+
+
+def test_a_back_end_that_is_not_available_is_nobody_s_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def silent(_login: Login, _ask: Ask) -> Identity:
+        raise Unavailable("the server\nis silent")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(silent)
+        assert await desk.hear() == AuthDenied("The server is busy, please try again later.")
+        assert desk.failures == []
+
+    on_loop(dialogue())
+    assert "failed: the back end 'b0' is not available: the server is silent" in caplog.text
+
+
+def test_the_end_of_a_child_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def crashing(_login: Login, _ask: Ask) -> Identity:
+        raise ChildFault("its process ended by SIGSEGV")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(crashing)
+        assert await desk.hear() == AuthDenied("Login failed.")
+
+    on_loop(dialogue())
+    assert f"'b0' failed in a login of 'alice' from {HERE}: its process ended by SIGSEGV" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_worker_that_began_a_login_cannot_give_it_up_for_the_one_that_goes_on() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        began: list[Message] = []
+        composition = compose({"b0": Backend(two_questions)})
+        mine = desk.logins.start(login(), composition.methods[0], 20.0, began.append)
+        assert mine is not None
+        await until(lambda: began)
+        assert await desk.answer("right") == AuthPrompt("handle-1", "Token:", 1, secret=False)
+        desk.logins.give_up(mine, began.append)
+        assert await desk.answer("any") == GRANTED
 
     on_loop(dialogue())
 
