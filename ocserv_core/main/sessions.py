@@ -34,14 +34,16 @@ from ..ipc.messages import (
 from ..log import NOTICE
 from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
 from ..state.associations import Associations
-from ..state.ip_pool import PoolExhausted, Pools, seed_of
+from ..state.ip_pool import PoolExhausted
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
+from .leases import Leases
+from .outside import Outside
 from .plugins import NO_PLUGINS
 from .records import ConnectionState, TunnelRecord, WorkerRecord
-from .scripts import Scripts
 from .secmod import Secmod
 from .tasks import Tasks
+from .utmp import Utmp
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -93,18 +95,18 @@ class Sessions:
         config: Callable[[], ServerConfig],
         secmod: Secmod,
         netlink: Netlink,
-        pools: Pools,
+        leases: Leases,
         observer: TunnelObserver,
         associations: Associations,
-        scripts: Scripts,
+        outside: Outside,
     ) -> None:
         self._config = config
         self._secmod = secmod
         self._netlink = netlink
-        self._pools = pools
+        self._leases = leases
         self._observer = observer
         self._associations = associations
-        self._scripts = scripts
+        self._outside = outside
         self._leaving: dict[SessionId, asyncio.Task[None]] = {}
         self._closing: dict[int, tuple[WorkerRecord, TunnelRecord, Traffic]] = {}
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
@@ -112,6 +114,7 @@ class Sessions:
         self.tasks = Tasks()
         self.workers: Workers
         self.plugins = NO_PLUGINS
+        self.utmp: Utmp
 
     # ---- opening
 
@@ -175,8 +178,8 @@ class Sessions:
     def _granted(self, request: AuthCookieRequest, reply: SessionReply) -> _Opened:
         assert reply.identity is not None
         # A reload may have removed it while secmod was asked.
-        options = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default).options
-        config = effective(options, reply.overlay)
+        vhost = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default)
+        config = effective(vhost.options, reply.overlay, vhost.exposed)
         return _Opened(reply.sid, reply.identity, reply.started, reply.lease, config, reply.accounted)
 
     async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:
@@ -184,7 +187,15 @@ class Sessions:
         self._check_alive(worker)
         await self._replace_others(worker, opened.sid)
         self._check_same_clients(worker, opened)
-        lease = self._lease(request, opened)
+        lease = await self._leases.take(
+            opened.sid,
+            opened.identity.username,
+            opened.last_lease,
+            opened.config,
+            want4=request.wants_ipv4,
+            want6=request.wants_ipv6,
+        )
+        self._check_alive(worker)
         tun = open_tun(self._config().server.device)
         try:
             await self._netlink.configure_tun(tun.index, lease, opened.config.mtu or DEFAULT_MTU)
@@ -194,11 +205,12 @@ class Sessions:
             tunnel = _tunnel(opened, lease, tun)
             if leaving := self._leaving.get(opened.sid):
                 await asyncio.wait([leaving], timeout=SCRIPT_ENDS_WITHIN)
-            if not await self._scripts.connect(worker, tunnel, lambda: self.workers.gone(worker)):
+            if not await self._outside.enter(worker, tunnel, lambda: self.workers.gone(worker)):
                 raise _Refused(401, "Cookie is not acceptable")
             if not self._is_alive(worker):
                 # It ended together with its script, which had agreed.
                 self._start_disconnect_script(worker, tunnel, Traffic())
+                await self._outside.leave(tunnel)
             self._check_alive(worker)
             self._hand_over(worker, tunnel, tun)
         finally:
@@ -243,6 +255,7 @@ class Sessions:
             _addresses(tunnel.lease),
         )
         self._observer.on_tunnel_up(worker)
+        self.utmp.on_up(worker, tunnel)
         self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:
@@ -274,22 +287,6 @@ class Sessions:
                 await self._finish(other.number)
         for number in [number for number, (_, tunnel, _) in self._closing.items() if tunnel.sid == sid]:
             await self._finish(number)
-
-    def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
-        config = opened.config
-        pool = self._pools.get(config.ipv4_network, config.ipv6_network, config.ipv6_subnet_prefix)
-        seed = seed_of(opened.identity.username) if config.predictable_ips else os.urandom(4)
-        return pool.lease(
-            opened.sid,
-            seed,
-            opened.last_lease,
-            want4=request.wants_ipv4,
-            want6=request.wants_ipv6,
-            random=os.urandom,
-            now=time.time(),
-            explicit4=config.explicit_ipv4,
-            explicit6=config.explicit_ipv6,
-        )
 
     def _refuse(self, worker: WorkerRecord, refusal: _Refused) -> None:
         if worker.number in self.workers.records and worker.state is not ConnectionState.ENDED:
@@ -341,11 +338,13 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+        self.utmp.on_down(worker, tunnel)
         self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         self._start_disconnect_script(worker, tunnel, final.traffic)
+        await self._outside.leave(tunnel)
 
     def _start_disconnect_script(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
-        script = self.tasks.start(self._scripts.disconnect(worker, tunnel, traffic))
+        script = self.tasks.start(self._outside.run_disconnect_script(worker, tunnel, traffic))
         self._leaving[tunnel.sid] = script
         script.add_done_callback(lambda ended: self._forget_leaving(tunnel.sid, ended))
 
@@ -364,7 +363,7 @@ class Sessions:
         """While the cookie lives the addresses wait for it: openconnect refuses others on a reconnect."""
         now = time.time()
         hold = self._longest_cookie() + HOLD_SLACK if cookie_lives else 0.0
-        self._pools.release(sid, now + hold)
+        self._leases.release(sid, now + hold)
 
     def _longest_cookie(self) -> float:
         return max(vhost.options.cookie_timeout for vhost in self._config().vhosts)
@@ -375,7 +374,7 @@ class Sessions:
         """A worker has told of its client: the host's name is passed on, once."""
         if worker.tunnel is not None and worker.client.hostname and not worker.host_told:
             worker.host_told = True
-            self.tasks.start(self._scripts.update_host(worker, worker.tunnel))
+            self.tasks.start(self._outside.update_host(worker, worker.tunnel))
 
     async def disconnect(self, sid: SessionId, reason: DisconnectReason, text: str) -> bool:
         """End a session's tunnel; whether there was one."""
