@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PIN = "8642"
+PIN = "Zebra-8642"
 TOKEN = "vpn token"
 
 needs_softhsm = pytest.mark.skipif(shutil.which("softhsm2-util") is None, reason="needs softhsm2-util")

@@ -695,6 +695,12 @@ class SignerReady(Message, frozen=True):
     """signer → secmod: it has its keys."""
 
 
+class SignerRefused(Message, frozen=True):
+    """signer → secmod: it cannot use its keys (a token's); it exits, and another would fare no better."""
+
+    text: str
+
+
 class SignerDone(Message, frozen=True):
     """signer → secmod: a signature or a premaster secret; empty where it was refused, with the reason."""
 
@@ -808,6 +814,6 @@ FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exit
 FromSecmodToHost = HostLoad | ChildStart
 FromHostToSecmod = HostReady | HostRefused | ChildStarted | ChildFailed | ChildEnded | LogLine
 FromSecmodToSigner = SignerLoad | SignerTask
-FromSignerToSecmod = SignerReady | SignerDone | LogLine
+FromSignerToSecmod = SignerReady | SignerRefused | SignerDone | LogLine
 FromSecmodToChild = Call | Answer
 FromChildToSecmod = Question | Returned | CallDenied | CallUnavailable | CallFault | LogLine

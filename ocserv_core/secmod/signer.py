@@ -13,7 +13,7 @@ import sys
 from ..errors import OcservError, PeerLost
 from ..ipc.channel import Channel
 from ..ipc.log_channel import LogChannel
-from ..ipc.messages import FromSecmodToSigner, SignerDone, SignerLoad, SignerReady, SignerTask
+from ..ipc.messages import FromSecmodToSigner, SignerDone, SignerLoad, SignerReady, SignerRefused, SignerTask
 from ..log import LogTarget, send_log
 from ..system.isolate import enter_signer
 from ..system.process import read_state_env, set_limit, set_not_dumpable, set_parent_death_signal, set_title
@@ -43,8 +43,7 @@ def main() -> int:
         channel.send(SignerReady())
         _serve(channel, rings)
     except TokenFailure as failure:
-        _log.error("it cannot use a key: %s", failure)
-        return 69
+        channel.send(SignerRefused(str(failure)))
     except PeerLost:
         pass  # secmod needs it no more
     except Exception:  # noqa: BLE001 (the top of the process)

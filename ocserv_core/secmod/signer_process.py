@@ -25,6 +25,7 @@ from ..ipc.messages import (
     SignerDone,
     SignerLoad,
     SignerReady,
+    SignerRefused,
     SignerTask,
 )
 from ..ipc.permits import Gate, Permit
@@ -81,6 +82,8 @@ class SignerProcess:
         self._voice = Voice("signer")
         self._gate = Gate(self.PERMITS, Phase.LOADING)
         self._retired = False
+        self.refused = ""
+        """Why it cannot use its keys."""
         self._end: asyncio.Task[None] | None = None
         self._born = time.monotonic()
         self._channel, self.pid = self._start()
@@ -154,6 +157,9 @@ class SignerProcess:
         _log.info("a signer is ready (pid %d)", self.pid)
         self._on_ready()
 
+    def _on_signer_refused(self, refused: SignerRefused) -> None:
+        self.refused = refused.text
+
     def _on_signer_done(self, done: SignerDone) -> None:
         task = self._tasks.pop(done.number, None)
         if task is None:
@@ -176,6 +182,7 @@ class SignerProcess:
 
     PERMITS: ClassVar[Mapping[type[Message], Permit[Callable[..., None]]]] = {
         SignerReady: Permit(_on_signer_ready, frozenset({Phase.LOADING})),
+        SignerRefused: Permit(_on_signer_refused, frozenset({Phase.LOADING})),
         SignerDone: Permit(_on_signer_done, frozenset({Phase.READY})),
         LogLine: Permit(_on_log_line),
     }

@@ -101,7 +101,11 @@ class Signers:
     def _on_death(self, process: SignerProcess, left: list[Task]) -> None:
         if process in self._processes:
             self._processes.remove(process)
-        if not self._retired:
+        if process.refused:
+            # One after another would try the PIN, until the token is locked.
+            _log.error("a signer cannot use its keys, and is not started again: %s", process.refused)
+            self._wanted = self._count = len(self._processes)
+        elif not self._retired:
             _log.error("a signer has ended (pid %d); another is started", process.pid)
             self._deaths = 0 if process.age > LIVED_WELL else self._deaths
             self._fill_later()

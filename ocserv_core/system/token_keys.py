@@ -155,6 +155,8 @@ class TokenKey:
         try:
             return self._sign(family, digest, data)
         except TokenFailure:
+            if self._pins.complaint:
+                raise  # the same PIN once more could lock the token
             # The token was drawn and put back, or what failed before has left its session in disorder.
             self._close()
             self._open()

@@ -88,3 +88,21 @@ def test_signers_use_a_token(lab: Lab, tmp_path: Path, monkeypatch: pytest.Monke
     assert len(await_signers(server)) == 2
     assert lab.connect().host.ping(GATEWAY4)
     assert PIN not in server.log.text
+
+
+@needs_softhsm
+def test_signers_that_cannot_use_their_token_do_not_try_until_it_is_locked(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Token(tmp_path)
+    for name, value in token.environment.items():
+        monkeypatch.setenv(name, value)
+    token.add("key", lab.key_file)
+    server = lab.start_server(sec_mod_scale=2, server_key=url_of("key"), key_pin=PIN)
+    first, second = await_signers(server)
+    Path(token.environment["SOFTHSM2_CONF"]).write_text("directories.tokendir = /nowhere\n")
+    for pid in (first, second):
+        os.kill(pid, signal.SIGKILL)
+    server.log.wait_for("a signer cannot use its keys, and is not started again: there is no such token")
+    assert lab.connect().host.ping(GATEWAY4)
+    assert server.pids_of("ocserv-signer") == []
