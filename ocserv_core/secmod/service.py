@@ -65,6 +65,9 @@ SWEEP_EVERY = 310.0
 """Seconds, where sec-mod-db-cleanup-time says nothing."""
 LIST_PART = 128
 
+SIGNERS_AFTER = 1.0
+"""Seconds from a commit to the start of its signers: until then main, nursery and first clients have the processors."""
+
 
 class Phase(enum.Enum):
     """secmod's life as main drives it."""
@@ -182,7 +185,7 @@ class Service:
             self._current.retire()
         self._current = prepared
         self._prepared.clear()
-        prepared.signers.start()
+        prepared.signers.start(after=SIGNERS_AFTER)
         self._reconfigured.set()
         server = prepared.config.server
         if self._sessions is None:

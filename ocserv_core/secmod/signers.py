@@ -37,9 +37,12 @@ class Signers:
         self._pause: asyncio.TimerHandle | None = None
         self._retired = False
 
-    def start(self) -> None:
-        """The configuration is in force. They start one after another."""
-        self._fill()
+    def start(self, after: float = 0.0) -> None:
+        """The configuration is in force. They start one after another, from so many seconds on."""
+        if self._count and after:
+            self._pause = asyncio.get_running_loop().call_later(after, self._resume)
+        else:
+            self._fill()
 
     def ask(self, asked: Sign | Decrypt, done: Callable[[bytes], None]) -> None:
         """Use a key; `done` may be called at once."""
