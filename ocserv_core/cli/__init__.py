@@ -6,7 +6,10 @@ quickstart_files.py  the files that it writes there
 plugin_new.py        `ocserv plugin new`: a distribution of one's own to go on from
 plugin_files.py      the files that it writes there
 occtl.py             the control command: options, one command or a prompt
-occtl_commands.py    its table of commands, how words are matched, what each asks and exits with
+occtl_commands.py    its table of commands, and how words are matched with it
+occtl_console.py     where its commands ask and print
+occtl_shows.py       what each shows …
+occtl_acts.py        … and what each changes
 occtl_events.py      the words that follow `show events`
 occtl_views.py       what each reply shows, field by field
 occtl_format.py      fields as text and as JSON; times, sizes, intervals
