@@ -55,6 +55,19 @@ def read_config(text: str, file: str, *, strict: bool = False) -> Reading:
     file: its name, for messages. strict: an unknown option or section is an error, not a warning.
     """
     notes = Notes(file, strict)
+    config = _read(text, notes)
+    notes.raise_errors()
+    return Reading(config, tuple(notes.warnings))
+
+
+def notes_on(text: str, file: str) -> Notes:
+    """All that such a reading has to say, its warnings beside its errors."""
+    notes = Notes(file)
+    _read(text, notes)
+    return notes
+
+
+def _read(text: str, notes: Notes) -> ServerConfig:
     reader = _Reader(notes)
     reader.read(_tokens(text, notes))
     config = reader.finish()
@@ -62,8 +75,7 @@ def read_config(text: str, file: str, *, strict: bool = False) -> Reading:
         # What a wrong line has left unset is not missing.
         if not notes.faulty & set(fault.about):
             notes.error(fault.line, fault.message)
-    notes.raise_errors()
-    return Reading(config, tuple(notes.warnings))
+    return config
 
 
 def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> UserReading:
