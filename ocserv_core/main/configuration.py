@@ -42,9 +42,10 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
             contents[wanted.path] = _read(wanted.path)
         except ConfigError as error:
             if wanted.optional:
-                _log.error("%s", error)
+                _log.error("%s: %s", wanted.option, error)
             else:
-                faults.append(ConfigError(error.message, wanted.origin.file, wanted.origin.line))
+                said = f"{wanted.option}: {error.message}"
+                faults.append(ConfigError(said, wanted.origin.file, wanted.origin.line))
     if faults:
         raise ConfigErrors(faults)
     return contents

@@ -53,6 +53,7 @@ BY_CERTIFICATE = "auth = certificate\ncert-user-oid = 2.5.4.3\n"
 ASKING = f"{BY_CERTIFICATE}ca-cert = /HOME/ca.pem\n"
 POOL6 = "ipv6-network = 2001:db8::/48\n"
 
+_BROKEN = ("/HOME/none", "/HOME/passwd")
 _ADDRESSES = _row("VU", ("192.0.2.53", "2001:db8::53"), "nowhere", "192.0.2.300", "192.0.2.0/24")
 _ROUTES = _row(
     "VU",
@@ -61,7 +62,7 @@ _ROUTES = _row(
 )
 _HEADERS = _row("V", ("X-One: value", "X-Two: %{U}"), "no header", "Bad Name: x")
 _POINTS = _number("G")
-_NAME4 = _row("VU", ("192.0.2.0/24", "192.0.2.7/255.255.255.0"), "nowhere", "192.0.2.0/33", "0.0.0.0/0")
+_NAME4 = _row("VU", ("192.0.2.0/24", "198.51.100.7/255.255.255.0"), "nowhere", "192.0.2.0/33", "0.0.0.0/0")
 
 OPTIONS: dict[str, Row] = {
     # ---- authentication and accounting ----
@@ -129,10 +130,18 @@ OPTIONS: dict[str, Row] = {
     "latency-stats": _switch("G"),
     # ---- TLS, DTLS, the protocol ----
     "server-cert": Row(
-        "V!", ("/HOME/cert.pem",), (), ("/HOME/none", "/HOME/passwd"), beside="server-key = /HOME/key.pem\n"
+        "V!",
+        ("/HOME/cert.pem", "/HOME/same.pem"),
+        (),
+        ("/HOME/none", "/HOME/passwd"),
+        beside="server-key = /HOME/key.pem\n",
     ),
     "server-key": Row(
-        "V!", ("/HOME/key.pem",), (), ("/HOME/none", "/HOME/passwd"), beside="server-cert = /HOME/cert.pem\n"
+        "V!",
+        ("/HOME/key.pem", "/HOME/same.key"),
+        (),
+        ("/HOME/none", "/HOME/passwd"),
+        beside="server-cert = /HOME/cert.pem\n",
     ),
     "key-pin": _text("V!", "1234", "the password"),
     "srk-pin": _text("V!", "1234", "the password"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ocserv_core.config.build import read_user_config
 from ocserv_core.config.declare import Declared, with_aliases
 from ocserv_core.config.old_words import OLD_WORDS
 from ocserv_core.config.server import SERVER, ServerOptions
 from ocserv_core.config.user import USER, UserOptions
 from ocserv_core.config.values import BACKEND
 from ocserv_core.config.vhost import VHOST, VhostOptions
+from ocserv_core.errors import ConfigErrors
 
 from .options import OPTIONS, names
+from .texts import MINIMAL, errors, warnings
 
 ALL = {**with_aliases(SERVER), **with_aliases(VHOST), **with_aliases(USER)}
 
@@ -91,3 +94,44 @@ def test_each_has_good_values_and_bad_ones(name: str) -> None:
     assert row.good or row.read
     assert row.bad or option.lenient or option.syntax.says in ANY_TEXT
     assert row.late or option.syntax is not BACKEND
+
+
+# ---- where they may stand ------------------------------------------------------------------------------------------
+
+
+def first_value(name: str) -> str:
+    row = OPTIONS[name]
+    return (*row.good, *row.read)[0]
+
+
+@pytest.mark.parametrize("name", names("VU", "U"))
+def test_a_users_file_takes_good_values_and_refuses_bad_ones(name: str) -> None:
+    row = OPTIONS[name]
+    for value in row.good:
+        options = read_user_config(f"{name} = {value}\n", "alice").options
+        assert getattr(options, ALL[name].field) not in (None, ())
+    for value in row.bad:
+        with pytest.raises(ConfigErrors, match=rf"^alice:2: {name}: "):
+            read_user_config(f"# a comment\n{name} = {value}\n", "alice")
+
+
+@pytest.mark.parametrize("name", names("G", "G!", "V", "V!"))
+def test_a_users_file_does_not_know_what_is_of_others(name: str) -> None:
+    (warning,) = read_user_config(f"{name} = {first_value(name)}\n", "alice").warnings
+    assert warning.startswith(f"alice:1: the option '{name}' is unknown")
+
+
+@pytest.mark.parametrize("name", names("U"))
+def test_what_is_a_users_alone_is_passed_over_elsewhere(name: str) -> None:
+    (warning,) = warnings(f"{name} = {first_value(name)}\n")
+    assert warning == f"o.conf:8: '{name}' stands in the file of a user or group only; the line is ignored"
+
+
+@pytest.mark.parametrize("name", names("G", "G!"))
+def test_what_is_the_servers_has_no_place_in_a_section(name: str) -> None:
+    text = f"[vhost:a]\n{name} = {first_value(name)}\n"
+    if ALL[name].option.tolerated:
+        assert warnings(text) == (f"o.conf:9: '{name}' has no effect inside a virtual host section",)
+    else:
+        (error,) = errors(MINIMAL + text)
+        assert error.startswith(f"o.conf:9: '{name}' cannot be set inside a virtual host section")

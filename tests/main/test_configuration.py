@@ -158,7 +158,10 @@ def test_a_new_secmod_gets_what_is_in_force_by_the_same_two_phases(house: House,
 def test_a_certificate_that_is_missing_is_told_before_anybody_is_asked(house: House, tmp_path: Path) -> None:
     config = configuration(tmp_path)
     (tmp_path / "p256-cert.pem").unlink()
-    assert refused(house, config) == f"o.conf:4: cannot read '{tmp_path}/p256-cert.pem': No such file or directory"
+    assert (
+        refused(house, config)
+        == f"o.conf:4: server-cert: cannot read '{tmp_path}/p256-cert.pem': No such file or directory"
+    )
     assert house.steps == []
 
 
