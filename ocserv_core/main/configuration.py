@@ -108,12 +108,12 @@ class Configuration:
         nursery: they may have been renewed on disk, and must go together."""
         await self.apply(self.current)
 
-    async def reload(self) -> None:
-        """Read the file again. Options that need a restart keep their value, which is said."""
+    async def reload(self) -> tuple[str, ...]:
+        """Read the file again. Options that need a restart keep their value, of which each is a sentence."""
         fresh = load(self.current.file)
-        for name in restart_only_changes(self.current, fresh):
-            _log.warning("'%s' has changed; it takes effect at the next start", name)
+        names = restart_only_changes(self.current, fresh)
         await self.apply(reloaded(self.current, fresh))
+        return tuple(f"'{name}' has changed; it takes effect at the next start" for name in names)
 
 
 def _read(path: str) -> bytes:
