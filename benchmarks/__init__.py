@@ -26,6 +26,7 @@ The data plane
     clients.py      who holds the tunnel: openconnect or the project's own client, over DTLS or TLS
     cells.py        the measures of one tunnel: streams, pings, small packets
     traffic.py      iperf3 and ping, and what they print
+    latency.py      a program of its own: what latency-stats costs the pump for each packet
     blaster.py      numbered UDP packets; native/blaster.c sends and counts them
     document.py     tables into a document
     plot.py         the picture of the results

@@ -157,6 +157,7 @@ def _secmod() -> Secmod:
         on_disconnect=lambda _message: None,
         on_update=lambda _message: None,
         on_cut_off=lambda _number: None,
+        on_points=lambda _message: None,
         on_death=lambda error: print(f"secmod ended: {error}", file=sys.stderr),
     )
 

@@ -62,6 +62,13 @@ _REASON_TEXTS = {
 }
 
 
+class Offence(enum.Enum):
+    """What an address gets points for, beside its connections."""
+
+    PASSWORD = "wrong password"  # noqa: S105 (it is none)
+    KKDCP = "kkdcp"
+
+
 class Endpoint(msgspec.Struct, frozen=True, array_like=True):
     """One end of a connection: an address in its canonical text, and a port."""
 

@@ -5,6 +5,7 @@ Called by occtl.py with a `Console`; each command opens one connection, asks onc
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shlex
 import socket
@@ -17,12 +18,26 @@ from typing import NamedTuple, TextIO, TypeVar
 
 from ..errors import PeerLost, PeerViolation
 from ..ipc import control
-from ..ipc.control import Done, PluginTable, SessionEntry, SessionTable, StatusReport, UserEntry, UserState, UserTable
+from ..ipc.control import (
+    BanTable,
+    Done,
+    PluginTable,
+    SessionEntry,
+    SessionTable,
+    StatusReport,
+    UserEntry,
+    UserState,
+    UserTable,
+)
+from ..model import short
 from . import occtl_format as fmt
 from . import occtl_views as views
 from .occtl_events import events_of
 
 OK, FAILED, NOT_FOUND = 0, 1, 2
+
+SID_LENGTH = 28
+"""Characters of a session's whole ID."""
 
 _R = TypeVar("_R", bound=control.Control)
 
@@ -217,6 +232,17 @@ def show_events(console: Console, _argument: str) -> int:
     return OK
 
 
+def show_iroutes(console: Console, _argument: str) -> int:
+    """`show iroutes`: one network a line; as JSON every connection, also those without one."""
+    users = console.ask(control.ShowUsers(), UserTable).users
+    connected = [user for user in users if user.username]
+    if console.json:
+        console.page(fmt.json_array(map(views.iroutes_view, connected)))
+    else:
+        console.page(fmt.printable(views.iroutes_table(connected)))
+    return OK
+
+
 def show_user(console: Console, name: str) -> int:
     """`show user`: every field of his connections."""
     return _show_connections(console, console.ask(control.ShowUser(name), UserTable).users)
@@ -278,6 +304,40 @@ def _sessions(console: Console) -> Sequence[SessionEntry]:
     return sessions
 
 
+def show_bans(console: Console, _argument: str) -> int:
+    """`show ip bans`: who is banned now, and until when."""
+    entries = console.ask(control.ShowBans(), BanTable).entries
+    console.seen["[IP]"] = {entry.ip for entry in entries}
+    now = console.clock()
+    if console.json:
+        console.page(fmt.json_array(views.ban_view(entry, now) for entry in entries))
+    else:
+        console.page(views.bans_table(entries, now))
+    return OK
+
+
+def show_ban_points(console: Console, _argument: str) -> int:
+    """`show ip ban points`: every address of which anything is known."""
+    entries = console.ask(control.ShowBans(points=True), BanTable).entries
+    console.seen["[IP]"] = {entry.ip for entry in entries}
+    if console.json:
+        console.page(fmt.json_array(map(views.points_view, entries)))
+    else:
+        console.page(views.points_table(entries))
+    return OK
+
+
+def unban(console: Console, ip: str) -> int:
+    """`unban ip`."""
+    try:
+        ipaddress.ip_address(ip)
+    except ValueError:
+        print(f"Cannot parse IP: {fmt.printable(ip)}", file=console.err)
+        return FAILED
+    done = console.ask(control.Unban(ip), Done)
+    return _tell(console, done, f"IP '{ip}' was unbanned", f"could not unban IP '{ip}'")
+
+
 def show_plugins(console: Console, _argument: str) -> int:
     """`show plugins`: the back ends that are loaded, and how they do."""
     shown = [views.plugin_view(plugin) for plugin in console.ask(control.ShowPlugins(), PluginTable).plugins]
@@ -319,6 +379,29 @@ def terminate_id(console: Console, number: str) -> int:
     done = console.ask(control.DisconnectId(_id(number), terminate=True), Done)
     good = f"connection ID '{number}' was terminated (session invalidated)"
     return _tell(console, done, good, f"could not terminate ID '{number}'")
+
+
+def terminate_session(console: Console, prefix: str) -> int:
+    """`terminate session`: the one whose SID begins so."""
+    if len(prefix) > SID_LENGTH:
+        print(f"invalid session ID '{prefix}'", file=console.err)
+        return FAILED
+    found = [session for session in _sessions(console) if session.sid.startswith(prefix)]
+    if len(found) != 1:
+        print(fmt.printable(_no_single_session(prefix, found)), file=console.err)
+        return FAILED
+    (session,) = found
+    done = console.ask(control.TerminateSession(session.sid), Done)
+    name = f"session '{short(session.sid)}'"
+    return _tell(console, done, f"{name} was terminated", f"could not terminate {name}")
+
+
+def _no_single_session(prefix: str, found: Sequence[SessionEntry]) -> str:
+    if not found:
+        return f"no session matching '{prefix}' was found"
+    lines = [f"  {session.sid}  user: {session.username}" for session in found]
+    head = f"ambiguous session ID '{prefix}' matches {len(found)} sessions:"
+    return "\n".join((head, *lines, "give more of the session ID"))
 
 
 def reload_(console: Console, _argument: str) -> int:
@@ -375,10 +458,15 @@ COMMANDS = (
     Command("disconnect id", "[ID]", "End the connection with this ID", disconnect_id),
     Command("terminate user", "[NAME]", "End a user's connections and forget their cookies", terminate_user),
     Command("terminate id", "[ID]", "End the connection with this ID and forget its cookie", terminate_id),
+    Command("unban ip", "[IP]", "Forgive an address its points, and end its ban", unban),
+    Command("terminate session", "[SID]", "Forget the session whose ID begins so, and its cookie", terminate_session),
     Command("reload", "", "Read the server's configuration again", reload_),
     Command("show status", "", "The server's state and statistics", show_status),
     Command("show users", "", "The connected users", show_users),
     Command("show events", "", "The connected users, then who comes and goes", show_events),
+    Command("show ip bans", "", "The addresses that are banned", show_bans),
+    Command("show ip ban points", "", "The addresses that have points", show_ban_points),
+    Command("show iroutes", "", "The networks behind the connected users", show_iroutes),
     Command("show sessions all", "", "All sessions", show_all_sessions),
     Command("show sessions valid", "", "The sessions that a client can come back to", show_valid_sessions),
     Command("show session", "[SID]", "One session, by the beginning of its ID", show_session),

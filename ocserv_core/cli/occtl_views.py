@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ipc.control import SessionEntry, SessionEvent, StatusReport, UserEntry
+from ..ipc.control import BanEntry, SessionEntry, SessionEvent, StatusReport, UserEntry
 from ..model import AddressPair, PluginReport, Traffic, short
 from .occtl_format import (
     Field,
@@ -101,18 +101,48 @@ def users_table(users: Iterable[UserEntry], now: float) -> str:
 
 
 def _user_row(user: UserEntry, now: float) -> tuple[object, ...]:
-    pair = user.lease.ipv4 or user.lease.ipv6
     return (
         user.id,
         user.username or "(none)",
         user.vhost,
         user.remote_ip,
-        pair.remote if pair else "",
+        _vpn_ip(user),
         user.device,
         interval_text(now - user.connected_at),
         _short_cipher(user.dtls_cipher),
         user.state.value,
     )
+
+
+_IROUTE_COLUMNS = "{:>6} {:>8} {:>8} {:>6} {:>16} {:>28}\n"
+
+
+def iroutes_table(users: Iterable[UserEntry]) -> str:
+    """`show iroutes` as text; empty where there are none."""
+    rows = [
+        _IROUTE_COLUMNS.format(user.id, user.username, user.vhost, user.device, _vpn_ip(user), iroute)
+        for user in users
+        for iroute in user.iroutes
+    ]
+    head = ("id", "user", "vhost", "device", "vpn-ip", "iroute")
+    return _IROUTE_COLUMNS.format(*head) + "".join(rows) if rows else ""
+
+
+def iroutes_view(user: UserEntry) -> View:
+    """The same, of one connection."""
+    return (
+        line(number("ID", user.id)),
+        line(text("Username", user.username)),
+        line(text("vhost", user.vhost)),
+        line(text("Device", user.device)),
+        line(text("IP", _vpn_ip(user))),
+        line(listing("iRoutes", user.iroutes)),
+    )
+
+
+def _vpn_ip(user: UserEntry) -> str:
+    pair = user.lease.ipv4 or user.lease.ipv6
+    return pair.remote if pair else ""
 
 
 def event_view(event: SessionEvent, now: float) -> View:
@@ -302,3 +332,39 @@ def _plugin(plugin: PluginReport) -> Iterable[Line]:
 
 def _flag(key: str, value: bool, shown: str | None) -> Field:
     return Field(((key, int(value)),), shown)
+
+
+# ---- bans -----------------------------------------------------------------------------------------------------
+
+_BAN_COLUMNS = "{:>15} {:>10} {:>30}\n"
+_POINTS_COLUMNS = "{:>15} {:>10}\n"
+
+
+def bans_table(entries: Iterable[BanEntry], now: float) -> str:
+    """`show ip bans` as text; empty where nobody is banned."""
+    rows = [_BAN_COLUMNS.format(entry.ip, entry.score, _expiry(entry, now)) for entry in entries]
+    return _BAN_COLUMNS.format("IP", "score", "expires") + "".join(rows) if rows else ""
+
+
+def _expiry(entry: BanEntry, now: float) -> str:
+    return f"{date_text(entry.expires)} ({interval_text(entry.expires - now)})"
+
+
+def ban_view(entry: BanEntry, now: float) -> View:
+    """One address of `show ip bans`. "Since" is when the ban is over: so it is called by the C server."""
+    return (
+        line(hidden("IP", entry.ip)),
+        line(hidden("Since", date_text(entry.expires)), hidden("_Since", interval_text(entry.expires - now))),
+        line(hidden("Score", entry.score)),
+    )
+
+
+def points_table(entries: Iterable[BanEntry]) -> str:
+    """`show ip ban points` as text; empty where nothing is known."""
+    rows = [_POINTS_COLUMNS.format(entry.ip, entry.score) for entry in entries]
+    return _POINTS_COLUMNS.format("IP", "score") + "".join(rows) if rows else ""
+
+
+def points_view(entry: BanEntry) -> View:
+    """One address of `show ip ban points`."""
+    return (line(hidden("IP", entry.ip)), line(hidden("Score", entry.score)))

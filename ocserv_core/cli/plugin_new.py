@@ -6,10 +6,12 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 from .. import __version__
 from ..errors import StartError
 from ..plugin.api import API
+from ..plugin.manager import DISTRIBUTIONS
 from .plugin_files import BACKENDS, PYPROJECT, README, TESTS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -33,18 +35,23 @@ def main(words: Sequence[str]) -> int:
 def write(name: str, kind: str, into: str) -> str:
     """Make the folder; its path. StartError where the name cannot be, or something is there already."""
     if not _NAME.fullmatch(name):
-        raise StartError(f"'{name}' is no name for a back end: lower-case letters, digits and single dashes")
+        raise StartError(
+            f"'{name}' is no name for a back end: a lower-case letter, then such letters, digits and single dashes"
+        )
+    distribution = f"ocserv-{kind}-{name}"
+    if owner := _owner_of(f"ocserv.{kind}", name, distribution):
+        raise StartError(f"'{name}' is the back end of {owner}; two of one name would be refused at the server's start")
     words = {
         "name": name,
         "kind": kind,
-        "distribution": f"ocserv-{kind}-{name}",
+        "distribution": distribution,
         "module": f"ocserv_{kind}_{name}".replace("-", "_"),
         "cls": "".join(part.capitalize() for part in (*name.split("-"), kind)),
         "api": f"({API[0]}, {API[1]})",
         "core": ".".join(__version__.split(".")[:2]),
         "next": str(int(__version__.split(".")[0]) + 1),
     }
-    folder = os.path.join(os.path.abspath(into), words["distribution"])
+    folder = os.path.join(os.path.abspath(into), distribution)
     files = {
         "pyproject.toml": PYPROJECT,
         "README.md": README[kind],
@@ -62,6 +69,13 @@ def write(name: str, kind: str, into: str) -> str:
     except OSError as error:
         raise StartError(f"{error.filename}: {error.strerror}") from error
     return folder
+
+
+def _owner_of(group: str, name: str, distribution: str) -> str:
+    """Another distribution that has this name, installed or one of our own; "" where it is free."""
+    own = DISTRIBUTIONS.get((group, name), "")
+    installed = [entry.dist.name for entry in entry_points(group=group, name=name) if entry.dist is not None]
+    return next((other for other in installed if other != distribution), own)
 
 
 def _fill(template: str, words: dict[str, str]) -> str:

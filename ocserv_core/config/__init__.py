@@ -5,6 +5,7 @@ The map, from the words to what is made of them:
     declare.py    what an option is: Option, Syntax, and the tables made of a struct's fields
     values.py     the syntaxes of numbers, durations, words, files, back ends; the structs they make
     addresses.py  the syntaxes of addresses, networks, routes, port rules
+    route_command.py  the syntax of route-add-cmd, and what is filled in
     server.py     ServerOptions: one value for the whole server       ┐ the file an option stands in
     vhost.py      VhostOptions: a value for each virtual host         │ *is* its scope, and its name,
     user.py       UserOptions: also per group and per user            ┘ type, default and manual text
@@ -15,6 +16,7 @@ The map, from the words to what is made of them:
     checks.py     what is wrong although every line is right
     build.py      read_config, read_user_config: all of the above in their order
     reload.py     what may change while the server runs
+    exposed.py    the networks behind clients, of the files of users
     files.py      the files that main must read for the workers
     session.py    SessionConfig: what is in force for one session
     worker.py     WorkerConfig: what the nursery and the workers may know

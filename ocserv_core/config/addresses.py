@@ -24,6 +24,10 @@ class PortRule(msgspec.Struct, frozen=True, array_like=True):
     port: int
     deny: bool = False
 
+    def __str__(self) -> str:
+        """As occtl shows it: `tcp(443)`, `!udp(53)`, `icmp()`."""
+        return f"{'!' if self.deny else ''}{self.protocol}({self.port or ''})"
+
 
 def parse_address(text: str) -> str:
     """An IPv4 or IPv6 address."""

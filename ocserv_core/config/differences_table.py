@@ -116,6 +116,14 @@ _LIMIT = (
 
 _PIN = (Rule("it is the PIN of this virtual host's key; the C server reads that of the default one alone", _in_vhost),)
 
+_FIREWALL = (
+    Rule(
+        "nftables does it in one transaction for each client, not a shell script; OCSERV_FW_SCRIPT names one of your"
+        " own; each packet is checked, also of what was open before a reconnect",
+        lambda token: not _off(token),
+    ),
+)
+
 RULES: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(("state-dir", "session-store", "session-config", "plugin", "latency-stats"), _UNKNOWN),
     **dict.fromkeys(("auth", "enable-auth"), _WAYS_IN),
@@ -123,6 +131,33 @@ RULES: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(("banner", "pre-login-banner"), _ESCAPED),
     **dict.fromkeys(("rx-data-per-sec", "tx-data-per-sec"), _LIMIT),
     **dict.fromkeys(("key-pin", "pin-file"), _PIN),
+    **dict.fromkeys(("restrict-user-to-routes", "restrict-user-to-ports"), _FIREWALL),
+    "listen-host": (
+        Rule("a port that is taken ends the start; the C server passes over an address that it cannot have"),
+    ),
+    "listen-proxy-proto": (
+        Rule(
+            "an unknown version or command in a PROXY header ends the connection, UNKNOWN is served, and an address is"
+            " admitted or refused before the handshake",
+            _on,
+        ),
+    ),
+    "chroot-dir": (
+        Rule("workers are locked in there, and paths stay what they are without it: socket-file is not relative to it"),
+    ),
+    "server-drain-ms": (Rule("the end does not wait for longer than the last connection", _some),),
+    "max-ban-score": (
+        Rule("a ban is for hellos of DTLS too, and ends the address's connections without a tunnel", _some),
+    ),
+    "ban-points-kkdcp": (Rule("the points count; with the C server they never reach the main process", _some),),
+    "route-add-cmd": (
+        Rule(
+            "it runs before the client has its tunnel, holds up nobody, and is killed after 10 s; where it fails, the"
+            " disconnect-script takes back what connect-script did; a % that means nothing is an error",
+        ),
+    ),
+    "route-del-cmd": (Rule("the device is gone when it runs, and what the kernel routed to it"),),
+    "expose-iroutes": (Rule("who sends everything is sent none of these routes", _on),),
     "acct": (
         Rule("the service that is named is asked; the C server always asks ocserv", _has(r"^pam.*\bservice\s*=")),
         Rule(

@@ -8,6 +8,7 @@ import msgspec
 
 from . import values
 from .declare import Option, Repeat, options_of
+from .route_command import ROUTE_COMMAND
 from .values import AlgorithmPriority, BackendSpec, Seconds
 
 
@@ -33,15 +34,14 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option(
             values.text_of("name"),
-            "The network namespace in which the server listens.",
-            supported=False,
+            "The network namespace in which the server listens, by its name for ip netns.",
             reloadable=False,
             tolerated=True,
         ),
     ] = ""
     listen_proxy_proto: Annotated[
         bool,
-        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2).", supported=False),
+        Option(values.BOOLEAN, "Every TCP connection begins with a PROXY header (v1 or v2)."),
     ] = False
 
     # ---- process ----
@@ -84,7 +84,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     )
     chroot_dir: Annotated[
         str,
-        Option(values.DIRECTORY, "The folder that workers are locked into.", supported=False, reloadable=False),
+        Option(values.DIRECTORY, "The folder that workers are locked into; unset, an empty one.", reloadable=False),
     ] = ""
     pid_file: Annotated[
         str,
@@ -125,14 +125,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         ),
     ] = 0
     sec_mod_db_cleanup_time: Annotated[
-        Seconds, Option(values.SECONDS, "How often expired sessions are looked for; 0 is 310.", supported=False)
+        Seconds, Option(values.SECONDS, "How often expired sessions are looked for; 0 is 310.")
     ] = 0
     debug_no_secmod_stats: Annotated[
         bool,
         Option(
             values.BOOLEAN,
             "For tests: workers report no traffic.",
-            supported=False,
             reloadable=False,
             tolerated=True,
         ),
@@ -146,11 +145,11 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = 240
     rate_limit_ms: Annotated[
         int,
-        Option(values.number(), "Pause between connections under load, in milliseconds; 0 is none.", supported=False),
+        Option(values.number(), "Pause between connections under load, in milliseconds; 0 is none."),
     ] = 0
     server_drain_ms: Annotated[
         int,
-        Option(values.number(), "How long sessions go on after SIGTERM, in milliseconds.", supported=False),
+        Option(values.number(), "How long sessions go on after SIGTERM, in milliseconds."),
     ] = 0
     server_stats_reset_time: Annotated[
         Seconds,
@@ -175,11 +174,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     host_update_script: Annotated[str, Option(values.FILE, "Run when a client tells its name or version.")] = ""
     route_add_cmd: Annotated[
         str,
-        Option(values.COMMAND, "Adds an iroute; %{R} and %{RI} are the route, %{D} the device.", supported=False),
+        Option(ROUTE_COMMAND, "Adds an iroute, by the shell; %{R} and %{RI} are the route, %{D} the device."),
     ] = ""
-    route_del_cmd: Annotated[
-        str, Option(values.COMMAND, "Deletes an iroute, in the words of route-add-cmd.", supported=False)
-    ] = ""
+    route_del_cmd: Annotated[str, Option(ROUTE_COMMAND, "Deletes an iroute, in the words of route-add-cmd.")] = ""
 
     # ---- tunnel ----
 
@@ -210,17 +207,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     max_ban_score: Annotated[
         int,
-        Option(values.number(), "An address with so many points is banned; 0 bans nobody.", supported=False),
+        Option(values.number(), "An address with so many points is banned; 0 bans nobody."),
     ] = 80
-    ban_time: Annotated[Seconds, Option(values.SECONDS, "How long a ban lasts.", supported=False)] = 300
-    ban_reset_time: Annotated[
-        Seconds, Option(values.SECONDS, "How long an address keeps its points.", supported=False)
-    ] = 1200
-    ban_points_wrong_password: Annotated[
-        int, Option(values.number(), "Points for a wrong password.", supported=False)
-    ] = 10
-    ban_points_connection: Annotated[int, Option(values.number(), "Points for a connection.", supported=False)] = 1
-    ban_points_kkdcp: Annotated[int, Option(values.number(), "Points for a Kerberos message.", supported=False)] = 1
+    ban_time: Annotated[Seconds, Option(values.SECONDS, "How long a ban lasts.")] = 300
+    ban_reset_time: Annotated[Seconds, Option(values.SECONDS, "How long an address keeps its points.")] = 1200
+    ban_points_wrong_password: Annotated[int, Option(values.number(), "Points for a wrong password.")] = 10
+    ban_points_connection: Annotated[int, Option(values.number(), "Points for a connection.")] = 1
+    ban_points_kkdcp: Annotated[int, Option(values.number(), "Points for a Kerberos message.")] = 1
 
 
 SERVER = options_of(ServerOptions)

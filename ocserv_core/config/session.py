@@ -111,8 +111,9 @@ _OF_BOTH = (
 """What the user's own configuration replaces where it says anything; the rest has a rule of its own below."""
 
 
-def effective(vhost: VhostOptions, overlay: UserOptions | None) -> SessionConfig:
-    """The settings of a session. Values and whole lists of `overlay` go before the vhost's."""
+def effective(vhost: VhostOptions, overlay: UserOptions | None, exposed: tuple[str, ...] = ()) -> SessionConfig:
+    """The settings of a session. Values and whole lists of `overlay` go before the vhost's. exposed: networks behind
+    clients, to which each gets routes but to its own."""
     user = overlay or UserOptions()
     plain = {name: getattr(vhost, name) for name in _OF_VHOST}
     plain |= {name: getattr(user, name) for name in _OF_USER}
@@ -121,7 +122,7 @@ def effective(vhost: VhostOptions, overlay: UserOptions | None) -> SessionConfig
         **plain,
         ipv4_network=_ipv4_network(vhost, user),
         ipv6_network=_ipv6_network(vhost, user),
-        routes=_routes(vhost, user.routes, vhost.routes),
+        routes=_with_exposed(_routes(vhost, user.routes, vhost.routes), exposed, user.iroutes),
         no_routes=_routes(vhost, user.no_routes, vhost.no_routes),
         tunnel_all_dns=DEFAULT_ROUTE in user.routes or _first(user.tunnel_all_dns, vhost.tunnel_all_dns),
         mobile_dpd=_first(user.mobile_dpd, vhost.mobile_dpd or vhost.dpd),
@@ -147,6 +148,13 @@ def _routes(vhost: VhostOptions, own: tuple[str, ...], shared: tuple[str, ...]) 
     """The C server sends no route at all where `default` is among them: everything is the default route."""
     routes = own + shared if vhost.append_routes and own else own or shared
     return () if DEFAULT_ROUTE in routes else routes
+
+
+def _with_exposed(routes: tuple[str, ...], exposed: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    """Where everything goes through the tunnel, a route to a part of it would shut out the rest."""
+    if not routes:
+        return ()
+    return (*routes, *(route for route in exposed if route not in own and route not in routes))
 
 
 def _mobile_idle_timeout(vhost: VhostOptions, user: UserOptions) -> Seconds:

@@ -17,11 +17,13 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 class Vhost(msgspec.Struct, frozen=True):
     """A virtual host. `origins`: by the option's written name, a place for each of its values; an inherited value
-    has the place where it was written, a default has none."""
+    has the place where it was written, a default has none. `exposed`: the networks behind clients that every client
+    gets routes to, where main has read them (expose-iroutes)."""
 
     name: str
     options: VhostOptions
     origins: dict[str, tuple[Origin, ...]] = {}
+    exposed: tuple[str, ...] = ()
 
     def origin(self, option: str, index: int = 0) -> Origin:
         """Where the value of `option` (the `index`-th, if it has many) was written; Origin("", 0) for a default."""

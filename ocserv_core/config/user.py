@@ -69,20 +69,18 @@ class UserOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             addresses.SUBNET,
             "A network behind the client, to which the server routes while he is connected.",
             name="iroute",
-            supported=False,
             repeat=Repeat.APPEND,
         ),
     ] = ()
     restrict_user_to_routes: Annotated[
         bool | None,
-        Option(values.BOOLEAN, "Let the client reach its routes only (by the firewall script).", supported=False),
+        Option(values.BOOLEAN, "Let the client reach its routes only, by the kernel's firewall (nftables)."),
     ] = None
     restrict_user_to_ports: Annotated[
         tuple[addresses.PortRule, ...],
         Option(
             addresses.PORT_RULES,
-            "Let the client reach these ports only, or with `!(…)` everything but these (by the firewall script).",
-            supported=False,
+            "Let the client reach these ports only, or with `!(…)` everything but these.",
             repeat=Repeat.APPEND,
             extends=True,
         ),

@@ -305,8 +305,8 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         bool,
         Option(
             values.BOOLEAN,
-            "Every client gets routes to the networks behind the others.",
-            supported=False,
+            "Every client gets routes to the networks behind the others (iroute in config-per-user)."
+            " They are read at the start and at a reload.",
             inherited=False,
         ),
     ] = False

@@ -35,6 +35,7 @@ class WorkerServer(msgspec.Struct, frozen=True, kw_only=True):
     dtls_psk: bool
     compression_algo_priority: tuple[AlgorithmPriority, ...]
     latency_stats: bool
+    debug_no_secmod_stats: bool
 
 
 class WorkerCertificate(msgspec.Struct, frozen=True):

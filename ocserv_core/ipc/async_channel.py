@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
 from ..errors import PeerLost, PeerViolation
+from ..system.sockets import is_congested
 from .foreign import close_foreign
 from .messages import Message
 from .permits import close_all
@@ -63,6 +64,11 @@ class AsyncChannel(Generic[In]):
     def backlogged(self) -> bool:
         """Whether messages wait for a peer that does not read."""
         return bool(self._queue)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer is behind by half of what the socket holds, or more."""
+        return self.backlogged or (not self.closed and is_congested(self._sock))
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send now or queue. The descriptors stay the caller's. A lost peer is told by `on_end`, not here."""

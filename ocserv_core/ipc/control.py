@@ -61,6 +61,18 @@ class ShowSessions(Control, frozen=True):
     """Every session that secmod keeps and that has not expired; the selection is occtl's. Answer: SessionTable."""
 
 
+class ShowBans(Control, frozen=True):
+    """The addresses that are banned now; `points`: every address of which anything is known. Answer: BanTable."""
+
+    points: bool = False
+
+
+class Unban(Control, frozen=True):
+    """Forgive an address. Answer: Done, `ok` where anything was known of it."""
+
+    ip: str
+
+
 class ShowEvents(Control, frozen=True):
     """`show events`: the connections of now (UserTable), then a SessionEvent for each that comes or goes."""
 
@@ -90,6 +102,13 @@ class DisconnectId(Control, frozen=True):
     terminate: bool = False
 
 
+class TerminateSession(Control, frozen=True):
+    """Forget a session and its cookie, and end the connection that uses it. Answer: Done, not `ok` where there is
+    none."""
+
+    sid: SessionId
+
+
 class Reload(Control, frozen=True):
     """Read the configuration again. Answer: Done once every process agreed or one refused. `text`, one a line:
     where it is not `ok`, the errors, each with file:line; else what waits for the next start."""
@@ -105,11 +124,14 @@ Request = (
     | ShowUser
     | ShowId
     | ShowSessions
+    | ShowBans
+    | Unban
     | ShowEvents
     | ShowPlugins
     | RunPlugin
     | DisconnectUser
     | DisconnectId
+    | TerminateSession
     | Reload
     | Stop
 )
@@ -255,6 +277,20 @@ class SessionTable(Control, frozen=True):
     sessions: tuple[SessionEntry, ...]
 
 
+class BanEntry(msgspec.Struct, frozen=True, array_like=True):
+    """An address, an IPv6 one by its /64. `expires` is when its ban is over, 0 where it has none."""
+
+    ip: str
+    score: int
+    expires: float
+
+
+class BanTable(Control, frozen=True):
+    """Addresses with points; the one that was seen longest ago first."""
+
+    entries: tuple[BanEntry, ...]
+
+
 class PluginTable(Control, frozen=True):
     """Back ends, by vhost and in the configuration's order."""
 
@@ -268,7 +304,7 @@ class Done(Control, frozen=True):
     text: str = ""
 
 
-Reply = StatusReport | SessionEvent | UserTable | SessionTable | PluginTable | Done
+Reply = StatusReport | SessionEvent | UserTable | SessionTable | BanTable | PluginTable | Done
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -25,6 +25,7 @@ from ..model import (
     Endpoint,
     Identity,
     Lease,
+    Offence,
     Offloads,
     PluginReport,
     SessionId,
@@ -183,6 +184,14 @@ AuthReply = AuthPrompt | AuthGranted | AuthDenied
 
 
 # ---- worker → main --------------------------------------------------------------------------------------------
+
+
+class ClientAddress(Message, frozen=True):
+    """Both ends of the client's connection by its PROXY header; those of the TCP connection where that tells none.
+    The first message, once, and only with listen-proxy-proto."""
+
+    remote: Endpoint
+    local: Endpoint
 
 
 class AuthCookieRequest(Message, frozen=True):
@@ -508,6 +517,13 @@ class DisconnectWorker(Message, frozen=True):
     worker: int
 
 
+class BanPoints(Message, frozen=True):
+    """The client at this address (main's word, of WorkerAttach) has offended."""
+
+    ip: str
+    offence: Offence
+
+
 class SecmodStats(Message, frozen=True):
     """Counters since secmod's start; sent after each login that ended and before FinalStats."""
 
@@ -704,7 +720,8 @@ FromSecmodToWorker = (
     SignReply | DecryptReply | AuthPrompt | AuthGranted | AuthDenied | AuthLost | ProfileReply | KdcReply
 )
 FromWorkerToMain = (
-    AuthCookieRequest
+    ClientAddress
+    | AuthCookieRequest
     | SessionInfo
     | TunMtu
     | LatencyStats
@@ -741,6 +758,7 @@ FromSecmodToMain = (
     | DisconnectSession
     | UpdateSession
     | DisconnectWorker
+    | BanPoints
     | SecmodStats
     | PluginList
     | SessionList

@@ -1,12 +1,16 @@
 """The main process: root, no key, no client's bytes. What it does with a connection, in order:
 
+openings.py       opens the listeners: at addresses, in a namespace, or systemd's
 listeners.py      accepts
 admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end
 requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
 plugins.py        plugins of main: who is served, what goes up and down, commands
-scripts.py        what the administrator's scripts are told, and whether they agree
+outside.py        what is done for it outside of the server, in which order, and undone
+firewall.py       … the rules of a client that may not reach everything
+scripts.py        … what the administrator's scripts are told, and whether they agree
+iroutes.py        … the routes to what is behind its client
 udp.py            reads datagrams, and passes a hello on to its worker
 searcher.py       … or a record to the one whose keys open it
 secmod.py         secmod: its process, its configuration, what it is told
@@ -18,6 +22,7 @@ voices.py         what workers say, in main's log
 tasks.py          tasks that nobody awaits
 kinship.py        whether a process that a nursery names is its own
 configuration.py  a configuration, read and prepared by all before anything changes
+exposed.py        … with the networks behind all clients
 revocation.py     revocation lists that have changed on disk, or are too old
 control.py        occtl's requests, answered
 status.py         the figures of `show status`

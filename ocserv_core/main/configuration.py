@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..config.build import read_config
 from ..config.files import files_of
@@ -16,6 +16,7 @@ from ..config.vhost import backends_of
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, StartError
 from ..plugin.entries import find_worker_entries
+from .exposed import with_exposed
 from .nursery import Nurseries
 from .revocation import Stamp, lists_of, stamps_of, tell_of_old_lists
 from .secmod import Secmod
@@ -58,9 +59,16 @@ def worker_entries(config: ServerConfig) -> Mapping[str, str]:
 
 
 class Configuration:
-    """The configuration in force, and the only way to another one."""
+    """The configuration in force, and the only way to another one. `adapt` puts into a configuration that was read what
+    the surroundings know better."""
 
-    def __init__(self, secmod: Secmod, nurseries: Nurseries) -> None:
+    def __init__(
+        self,
+        secmod: Secmod,
+        nurseries: Nurseries,
+        adapt: Callable[[ServerConfig], ServerConfig] = lambda config: config,
+    ) -> None:
+        self._adapt = adapt
         self._secmod = secmod
         self._nurseries = nurseries
         self._generation = 0
@@ -84,6 +92,7 @@ class Configuration:
             self._generation += 1
             generation = self._generation
             lists = stamps_of(lists_of(config))
+            config = await asyncio.to_thread(with_exposed, config)
             contents = read_contents(config)
             configured = await self._secmod.configure(generation, config)
             try:
@@ -110,7 +119,7 @@ class Configuration:
 
     async def reload(self) -> tuple[str, ...]:
         """Read the file again. Options that need a restart keep their value, of which each is a sentence."""
-        fresh = load(self.current.file)
+        fresh = self._adapt(load(self.current.file))
         names = restart_only_changes(self.current, fresh)
         await self.apply(reloaded(self.current, fresh))
         return tuple(f"'{name}' has changed; it takes effect at the next start" for name in names)

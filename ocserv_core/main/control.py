@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from ..errors import OcservError, PeerLost, PeerViolation, SystemFailure
 from ..ipc.control import (
+    BanEntry,
+    BanTable,
     Control,
     DisconnectId,
     DisconnectUser,
@@ -21,6 +23,7 @@ from ..ipc.control import (
     SessionEntry,
     SessionEvent,
     SessionTable,
+    ShowBans,
     ShowEvents,
     ShowId,
     ShowPlugins,
@@ -29,6 +32,8 @@ from ..ipc.control import (
     ShowUser,
     ShowUsers,
     Stop,
+    TerminateSession,
+    Unban,
     UserState,
     UserTable,
     build_frame,
@@ -37,8 +42,9 @@ from ..ipc.control import (
 )
 from ..ipc.messages import Revoke, Terminate
 from ..log import NOTICE
-from ..model import DisconnectReason
+from ..model import DisconnectReason, short
 from ..system.sockets import peer_credentials
+from .admission import Admission
 from .events import Listener
 from .plugins import MainPlugins
 from .records import WorkerRecord
@@ -66,13 +72,20 @@ class ControlServer:
     """The control socket's answers."""
 
     def __init__(
-        self, secmod: Secmod, workers: Workers, status: Status, lifecycle: Lifecycle, plugins: MainPlugins
+        self,
+        secmod: Secmod,
+        workers: Workers,
+        status: Status,
+        lifecycle: Lifecycle,
+        plugins: MainPlugins,
+        admission: Admission,
     ) -> None:
         self._secmod = secmod
         self._workers = workers
         self._status = status
         self._lifecycle = lifecycle
         self._plugins = plugins
+        self._admission = admission
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -157,6 +170,18 @@ class ControlServer:
             )
         )
 
+    async def answer_show_bans(self, request: ShowBans) -> Control:
+        """Who is banned, or who has points."""
+        found = self._admission.known() if request.points else self._admission.banned()
+        return BanTable(tuple(BanEntry(entry.ip, entry.score, entry.until) for entry in found))
+
+    async def answer_unban(self, request: Unban) -> Control:
+        """Forgive an address."""
+        try:
+            return Done(self._admission.unban(request.ip))
+        except ValueError as error:
+            return Done(False, str(error))
+
     async def answer_show_plugins(self, _request: ShowPlugins) -> Control:
         """What is loaded, in main and in secmod."""
         return PluginTable((*self._plugins.reports(), *await self._secmod.list_plugins()))
@@ -182,6 +207,15 @@ class ControlServer:
         ended = await self._end(found, terminate=request.terminate)
         _log_end(f"id {request.id}", request, ended=ended)
         return Done(ended)
+
+    async def answer_terminate_session(self, request: TerminateSession) -> Control:
+        """Its cookie is worth nothing from now on, and secmod ends the connection that uses it."""
+        found = any(row.sid == request.sid for row in await self._secmod.list_sessions())
+        if found:
+            self._secmod.tell(Revoke(request.sid))
+        outcome = "done" if found else "not found"
+        _log.log(NOTICE, "occtl: terminate session %s: %s", short(request.sid), outcome)
+        return Done(found)
 
     async def answer_reload(self, _request: Reload) -> Control:
         """Both outcomes are told: the running configuration stays in force when the new one is wrong."""
@@ -239,6 +273,8 @@ def _log_end(whom: str, request: DisconnectUser | DisconnectId, *, ended: bool) 
 
 
 _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Control]]] = {
+    ShowBans: ControlServer.answer_show_bans,
+    Unban: ControlServer.answer_unban,
     ShowStatus: ControlServer.answer_show_status,
     ShowUsers: ControlServer.answer_show_users,
     ShowUser: ControlServer.answer_show_user,
@@ -248,6 +284,7 @@ _HANDLERS: Mapping[type[Control], Callable[[ControlServer, Any], Awaitable[Contr
     ShowPlugins: ControlServer.answer_show_plugins,
     DisconnectUser: ControlServer.answer_disconnect_user,
     DisconnectId: ControlServer.answer_disconnect_id,
+    TerminateSession: ControlServer.answer_terminate_session,
     Reload: ControlServer.answer_reload,
     RunPlugin: ControlServer.answer_run_plugin,
     Stop: ControlServer.answer_stop,

@@ -60,6 +60,8 @@ class Listeners:
 
     def _accept_burst(self, listener: socket.socket) -> None:
         for _ in range(BURST):
+            if self._paused:
+                return
             if not self._ready():
                 self.pause(PAUSE)
                 return

@@ -232,6 +232,11 @@ class Nurseries:
         return self._current.generation if self._current else 0
 
     @property
+    def proxied(self) -> bool:
+        """Whether the current one's workers read a PROXY header."""
+        return self._current is not None and self._current.config.server.listen_proxy_proto
+
+    @property
     def pids(self) -> list[int]:
         """Of all nurseries that run."""
         return [nursery.child.pid for nursery in self._all.values()]

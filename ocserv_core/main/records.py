@@ -13,8 +13,9 @@ from ..model import ClientInfo, DisconnectReason, Endpoint, Lease, SessionId
 
 
 class ConnectionState(enum.Enum):
-    """How far a connection has come."""
+    """How far a connection has come. FRONT: its PROXY header is awaited."""
 
+    FRONT = "front"
     PRE_AUTH = "pre-auth"
     OPENING = "opening"
     REFUSED = "refused"
@@ -38,7 +39,9 @@ class TunnelRecord(msgspec.Struct, frozen=True):
 
 
 class WorkerRecord(msgspec.Struct):
-    """One connection. `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, and
+    """One connection. `remote` and `local` are the client's, as soon as a PROXY header has told them.
+
+    `pid` is 0 until the nursery has forked; `sid` is the session that secmod opened for it, and
     `username` its user, before there is a tunnel; `counted`: max-same-clients lets it in; `update`: what a back end has
     changed before there was a tunnel; `reason` is why main ends or ended it."""
 

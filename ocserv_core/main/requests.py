@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from ..config.tree import ServerConfig
 from ..errors import PeerViolation
 from ..ipc.messages import (
     AuthCookieRequest,
+    ClientAddress,
     DtlsEstablished,
     LatencyStats,
     LogLine,
@@ -24,6 +26,7 @@ from ..ipc.messages import (
     UdpVerdict,
 )
 from ..ipc.permits import Gate, Permit
+from ..model import Endpoint
 from ..state.resumption import ResumptionCache
 from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
@@ -36,6 +39,7 @@ _log = logging.getLogger(__name__)
 
 Answer: TypeAlias = Callable[[WorkerRecord, Message], None]
 
+_FRONT = frozenset({ConnectionState.FRONT})
 _LOGIN = frozenset({ConnectionState.PRE_AUTH})
 _TUNNEL = frozenset({ConnectionState.TUNNEL})
 
@@ -63,6 +67,7 @@ class Requests:
         self._latency = latency
         self._searcher = searcher
         self._table: Mapping[type[Message], Permit[Any]] = {
+            ClientAddress: Permit(self.answer_client_address, _FRONT, once=True),
             AuthCookieRequest: Permit(self.answer_auth_cookie_request, _LOGIN, once=True),
             ResumeStore: Permit(self.answer_resume_store, _LOGIN, once=True),
             ResumeFetch: Permit(self.answer_resume_fetch, _LOGIN, once=True),
@@ -74,10 +79,17 @@ class Requests:
             UdpVerdict: Permit(self.answer_udp_verdict, _TUNNEL),
         }
 
-    def new_gate(self) -> Gate[Answer]:
-        """The permits of a new worker. What it may log is measured for each of them."""
+    def new_gate(self, phase: ConnectionState = ConnectionState.PRE_AUTH) -> Gate[Answer]:
+        """The permits of a new worker in its first phase. What it may log is measured for each of them."""
         lines: Permit[Any] = Permit(WorkerVoice("worker").answer_log_line)
-        return Gate({**self._table, LogLine: lines}, ConnectionState.PRE_AUTH)
+        return Gate({**self._table, LogLine: lines}, phase)
+
+    def answer_client_address(self, worker: WorkerRecord, message: ClientAddress) -> None:
+        """Whose connection it is: from now on for everybody. What was not known before the fork is decided now."""
+        if not (_is_canonical(message.remote) and _is_canonical(message.local)):
+            raise PeerViolation("a client's address that is none")
+        worker.remote, worker.local = message.remote, message.local
+        self._workers().on_address(worker)
 
     def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:
         """CONNECT: open a tunnel for a cookie. One at a time, and one only."""
@@ -154,3 +166,11 @@ class Requests:
 
     def _is_current(self, worker: WorkerRecord) -> bool:
         return worker.generation == self._workers().generation
+
+
+def _is_canonical(end: Endpoint) -> bool:
+    """Other tables know a client by this text."""
+    try:
+        return "%" not in end.ip and str(ipaddress.ip_address(end.ip)) == end.ip and 0 <= end.port <= 0xFFFF
+    except ValueError:
+        return False

@@ -13,8 +13,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from ..config.server import ServerOptions
+from ..config.session import SessionConfig
 from ..errors import SystemFailure
 from ..model import Traffic
+from ..state.firewall import denies, is_restricted
 from ..system.children import wait_exit
 from ..system.scripts import spawn_script
 from .records import TunnelRecord, WorkerRecord
@@ -27,13 +29,19 @@ ENDED_WITHIN = 5.0
 RUNS_AT_MOST = 60.0
 """Seconds that a script which only hears may take."""
 
+FIREWALL_VARIABLE = "OCSERV_FW_SCRIPT"
+"""Names, in the server's own environment, the script that restricts clients; without it main does."""
+
+NEXT_SCRIPT = "OCSERV_NEXT_SCRIPT"
+
 _LISTS = ("OCSERV_ROUTES", "OCSERV_NO_ROUTES", "OCSERV_DNS")
 
 VARIABLES = frozenset(
     [
         *("ID", "REASON", "VHOST", "USERNAME", "GROUPNAME", "DEVICE", "HOSTNAME", "REMOTE_HOSTNAME", "USER_AGENT"),
         *("DEVICE_TYPE", "DEVICE_PLATFORM", "IP_REAL", "IP_REAL_LOCAL", "IP_LOCAL", "IP_REMOTE", "IPV6_LOCAL"),
-        *("IPV6_REMOTE", "IPV6_PREFIX", "OCSERV_RESTRICT_TO_ROUTES", "STATS_BYTES_IN", "STATS_BYTES_OUT"),
+        *("IPV6_REMOTE", "IPV6_PREFIX", "OCSERV_RESTRICT_TO_ROUTES", "OCSERV_ALLOW_PORTS"),
+        *("OCSERV_DENY_PORTS", NEXT_SCRIPT, "STATS_BYTES_IN", "STATS_BYTES_OUT"),
         *("STATS_DURATION", *(f"{name}{family}" for name in _LISTS for family in ("", "4", "6"))),
     ]
 )
@@ -45,15 +53,21 @@ class Scripts:
 
     def __init__(self, options: Callable[[], ServerOptions]) -> None:
         self._options = options
+        self._firewall = os.environ.get(FIREWALL_VARIABLE, "")
+
+    @property
+    def has_firewall(self) -> bool:
+        """Whether a script of the administrator's does what main would do itself for restricted clients."""
+        return bool(self._firewall)
 
     async def connect(self, worker: WorkerRecord, tunnel: TunnelRecord, gone: Callable[[], Awaitable[object]]) -> bool:
         """Run connect-script: whether the tunnel may be. Where the client is `gone` before the script has ended, it is
         told, and disconnect-script takes back what it did all the same."""
-        path = self._options().connect_script
+        path, more = self._chosen(self._options().connect_script, tunnel)
         if not path:
             return True
         try:
-            pid = spawn_script(path, environment("connect", worker, tunnel), VARIABLES)
+            pid = spawn_script(path, environment("connect", worker, tunnel) | more, VARIABLES)
         except SystemFailure as failure:
             _log.error("connect-script: %s", failure)
             return False
@@ -63,7 +77,7 @@ class Scripts:
                 _log.info("%s ends with %d: '%s' gets no tunnel", path, status, tunnel.username)
             return status == 0
         _kill_group(pid, signal.SIGTERM)
-        if await _end_group(pid, ENDED_WITHIN) == 0:
+        if await end_group(pid, ENDED_WITHIN) == 0:
             await self.disconnect(worker, tunnel, Traffic())
         return False
 
@@ -74,8 +88,14 @@ class Scripts:
             "STATS_BYTES_OUT": str(traffic.tx_bytes),
             "STATS_DURATION": str(int(time.time() - worker.accepted)),
         }
-        path = self._options().disconnect_script
-        await _run_unheeded("disconnect-script", path, environment("disconnect", worker, tunnel) | statistics)
+        path, more = self._chosen(self._options().disconnect_script, tunnel)
+        await _run_unheeded("disconnect-script", path, environment("disconnect", worker, tunnel) | statistics | more)
+
+    def _chosen(self, own: str, tunnel: TunnelRecord) -> tuple[str, dict[str, str]]:
+        """The script that runs, and what it is told besides: the firewall's runs the administrator's itself."""
+        if not self._firewall or not is_restricted(tunnel.config):
+            return own, {}
+        return self._firewall, {NEXT_SCRIPT: own} if own else {}
 
     async def update_host(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
         """Run host-update-script to its end."""
@@ -91,7 +111,7 @@ async def _run_unheeded(name: str, path: str, variables: dict[str, str]) -> None
     except SystemFailure as failure:
         _log.error("%s: %s", name, failure)
         return
-    if await _end_group(pid, RUNS_AT_MOST) == -signal.SIGKILL:
+    if await end_group(pid, RUNS_AT_MOST) == -signal.SIGKILL:
         _log.error("%s (%s) was killed; %g s are the most that it may run", name, path, RUNS_AT_MOST)
 
 
@@ -101,8 +121,8 @@ def _kill_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-async def _end_group(pid: int, seconds: float) -> int:
-    """Its exit status, when it has ended or was killed."""
+async def end_group(pid: int, seconds: float) -> int:
+    """The exit status of a script, when it has ended or was killed after so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             return await wait_exit(pid)
@@ -143,6 +163,7 @@ def environment(reason: str, worker: WorkerRecord, tunnel: TunnelRecord) -> dict
         **_list("OCSERV_ROUTES", map(_with_mask, tunnel.config.routes)),
         **_list("OCSERV_NO_ROUTES", map(_with_mask, tunnel.config.no_routes)),
         **_list("OCSERV_DNS", tunnel.config.dns),
+        **_restrictions(tunnel.config),
     }
 
 
@@ -152,6 +173,20 @@ def _lease(tunnel: TunnelRecord) -> dict[str, str]:
         **({"IP_LOCAL": four.local, "IP_REMOTE": four.remote} if four else {}),
         **({"IPV6_LOCAL": six.local, "IPV6_REMOTE": six.remote, "IPV6_PREFIX": str(six.prefix)} if six else {}),
     }
+
+
+def _restrictions(config: SessionConfig) -> dict[str, str]:
+    """Ports as `tcp 443 icmp all `; the name says whether they are all that is open or all that is shut."""
+    ports = config.restrict_user_to_ports
+    name = "OCSERV_DENY_PORTS" if denies(ports) else "OCSERV_ALLOW_PORTS"
+    words = (f"{rule.protocol} {rule.port if rule.protocol in _WITH_PORTS else 'all'} " for rule in ports)
+    return {
+        **({"OCSERV_RESTRICT_TO_ROUTES": "1"} if config.restrict_user_to_routes else {}),
+        **({name: "".join(words)} if ports else {}),
+    }
+
+
+_WITH_PORTS = frozenset(("tcp", "udp", "sctp"))
 
 
 def _list(name: str, values: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import PeerViolation, SystemFailure
 from ..ipc.messages import UdpSocket, UdpVerdict
 from ..state.associations import Associations, Flow, Search, Searches
-from ..system.datagrams import Datagram, connect_datagram_socket
+from ..system.datagrams import Connect, Datagram, connect_datagram_socket
 from .tasks import Tasks
 from .workers import Workers
 
@@ -31,7 +31,13 @@ class _Question:
 class Searcher:
     """One task for each search that runs. How many these may be, and who is asked, says state/associations.py."""
 
-    def __init__(self, associations: Associations, workers: Callable[[], Workers]) -> None:
+    def __init__(
+        self,
+        associations: Associations,
+        workers: Callable[[], Workers],
+        connect: Connect = connect_datagram_socket,
+    ) -> None:
+        self._connect = connect
         self._associations = associations
         self._workers = workers
         self._searches = Searches(associations)
@@ -47,7 +53,7 @@ class Searcher:
     async def _run(self, search: Search, datagram: Datagram) -> None:
         """What the flow brings meanwhile waits in its socket, for the worker that it belongs to."""
         try:
-            with connect_datagram_socket(datagram.local, datagram.remote, datagram.interface) as flow:
+            with self._connect(datagram.local, datagram.remote, datagram.interface) as flow:
                 for worker in search.candidates:
                     message = UdpSocket(datagram.data, hello=False, search=search.number)
                     if self._ask(search, worker, message, flow.fileno()) and await self._opens(search, worker):

@@ -16,6 +16,7 @@ from ..config.tree import ServerConfig
 from ..errors import ConfigError, ConfigErrors, PeerLost, PeerViolation, StartError
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
+    BanPoints,
     Commit,
     ConfigRefused,
     Configure,
@@ -61,8 +62,8 @@ class Secmod:
 
     `open_sessions`: the sessions that have a connection. `on_fresh` is called when a new process has its first
     configuration: main attaches its workers. `on_disconnect` and `on_update` get secmod's wish to end or to change a
-    session, `on_cut_off` the number of a worker that broke its permits, `on_death` the error with which a process
-    ended that was in service.
+    session, `on_cut_off` the number of a worker that broke its permits, `on_points` points for an address,
+    `on_death` the error with which a process ended that was in service.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Secmod:
         on_disconnect: Callable[[DisconnectSession], None],
         on_update: Callable[[UpdateSession], None],
         on_cut_off: Callable[[int], None],
+        on_points: Callable[[BanPoints], None],
         on_death: Callable[[PeerLost | PeerViolation], None],
     ) -> None:
         self.stats = SecmodStats(0, 0, 0, 0.0, 0.0)
@@ -84,6 +86,7 @@ class Secmod:
         self._on_disconnect = on_disconnect
         self._on_update = on_update
         self._on_cut_off = on_cut_off
+        self._on_points = on_points
         self._on_death = on_death
         self._child: Child | None = None
         self._channel: AsyncChannel[FromSecmodToMain] | None = None
@@ -99,6 +102,11 @@ class Secmod:
     def pid(self) -> int:
         """0 while there is none."""
         return self._child.pid if self._child else 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much of what it was told waits to be read: it has more to do than it can."""
+        return self._channel is not None and self._channel.congested
 
     # ---- life
 
@@ -264,6 +272,9 @@ class Secmod:
     def _on_disconnect_worker(self, message: DisconnectWorker) -> None:
         self._on_cut_off(message.worker)
 
+    def _on_ban_points(self, message: BanPoints) -> None:
+        self._on_points(message)
+
     def _on_end(self, error: PeerLost | PeerViolation) -> None:
         self.ready = False
         self._prepared_generation = 0
@@ -285,4 +296,5 @@ class Secmod:
         DisconnectSession: _on_disconnect_session,
         UpdateSession: _on_update_session,
         DisconnectWorker: _on_disconnect_worker,
+        BanPoints: _on_ban_points,
     }

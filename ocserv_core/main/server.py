@@ -18,28 +18,34 @@ from ..config.server import ServerOptions
 from ..config.tree import ServerConfig
 from ..config.worker import build_worker_config
 from ..errors import ConfigError, ConfigErrors, OcservError, PeerLost, PeerViolation, StartError
-from ..ipc.messages import DisconnectSession, Terminate, UpdateSession
+from ..ipc.messages import BanPoints, DisconnectSession, Terminate, UpdateSession
 from ..log import NOTICE, LogTarget, open_log
-from ..model import DisconnectReason, SessionId, Traffic
+from ..model import DisconnectReason, Endpoint, SessionId, Traffic
 from ..state.associations import MAX_SEARCHES, Associations
+from ..state.bans import Bans, ban_key
 from ..state.ip_pool import Pools
 from ..state.resumption import ResumptionCache, capacity_for
+from ..system.activation import Activated, take_activated
 from ..system.adopted import adopted
 from ..system.children import AWAITED, reap_others
 from ..system.daemon import PidFile, Readiness, daemonize, in_foreground, sd_notify
-from ..system.datagrams import open_udp_listeners
-from ..system.isolate import resolve_user
+from ..system.isolate import check_chroot_dir, resolve_user
 from ..system.netlink import Netlink
 from ..system.process import TRACEABLE_VARIABLE, raise_descriptor_limit, set_child_subreaper, set_title
-from ..system.sockets import Accepted, open_control_socket, open_listeners
+from ..system.sockets import Accepted, open_control_socket
 from ..system.statedir import StateDir
 from ..system.tun import check_tun
 from .admission import Admission
 from .configuration import Configuration, load, read_contents, worker_entries
 from .control import ControlServer
+from .exposed import with_exposed
+from .firewall import Firewall, table_of
+from .iroutes import Iroutes
 from .keeper import Keeper
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
+from .openings import Openings
+from .outside import Outside
 from .plugins import load_plugins
 from .records import ConnectionState, WorkerRecord
 from .requests import Requests
@@ -70,13 +76,14 @@ DEFAULT_CLIENTS = 8192
 
 def run(launch: Launch) -> int:
     """Serve until told to end: the exit status. OcservError where the server cannot start."""
+    activated = take_activated()
     config = load(launch.config_file)
     target = _log_target(launch, config)
     readiness = _go_to_background(launch)
     open_log("main", target)
     set_title("ocserv-main")
     try:
-        return asyncio.run(_serve(launch, config, target, readiness))
+        return asyncio.run(_serve(launch, config, target, readiness, activated))
     except OcservError as error:
         _log.critical("%s", error)
         readiness.failed(f"ocserv: {error}")
@@ -88,6 +95,7 @@ def test_config(launch: Launch) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     config = load(launch.config_file, strict=launch.strict)
     _worker_ids(config)
+    check_chroot_dir(config.server.chroot_dir)
     load_plugins(config)
     asyncio.run(_test_prepare(config))
     return 0
@@ -96,6 +104,7 @@ def test_config(launch: Launch) -> int:
 async def _test_prepare(config: ServerConfig) -> None:
     """What secmod and the nursery would say, without a socket: secmod's half in a child that serves nobody."""
     contents = read_contents(config)
+    with_exposed(config)
     secmod = Secmod(
         LogTarget(level=0).environment(),
         open_sessions=list,
@@ -103,6 +112,7 @@ async def _test_prepare(config: ServerConfig) -> None:
         on_disconnect=lambda _message: None,
         on_update=lambda _message: None,
         on_cut_off=lambda _worker: None,
+        on_points=lambda _message: None,
         on_death=lambda _error: None,
     )
     secmod.start()
@@ -113,9 +123,11 @@ async def _test_prepare(config: ServerConfig) -> None:
     await check_worker_config(build_worker_config(config, 1, contents, configured.groups, worker_entries(config)))
 
 
-async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness) -> int:
+async def _serve(
+    launch: Launch, config: ServerConfig, target: LogTarget, readiness: Readiness, activated: Activated | None
+) -> int:
     async with contextlib.AsyncExitStack() as stack:
-        server = Server(launch, target)
+        server = Server(launch, target, activated)
         await server.start(config, stack)
         readiness.ready()
         sd_notify("READY=1")
@@ -127,8 +139,9 @@ async def _serve(launch: Launch, config: ServerConfig, target: LogTarget, readin
 class Server:
     """The parts and what binds them. Start in `start`, signals in `serve`, the end in `_end`."""
 
-    def __init__(self, launch: Launch, target: LogTarget) -> None:
+    def __init__(self, launch: Launch, target: LogTarget, activated: Activated | None = None) -> None:
         self._launch = launch
+        self._openings = Openings(activated)
         self._target = target
         self._stopping = asyncio.Event()
         self._exit_code = 0
@@ -142,6 +155,7 @@ class Server:
             on_disconnect=self._on_disconnect_session,
             on_update=self._on_update_session,
             on_cut_off=self._on_cut_off,
+            on_points=self._on_points,
             on_death=self._on_secmod_death,
         )
 
@@ -149,22 +163,24 @@ class Server:
 
     async def start(self, config: ServerConfig, stack: contextlib.AsyncExitStack) -> None:
         """Open everything, in the order in which it can fail; `stack` closes it again."""
+        config = self._openings.adapt(config)
         server = config.server
         check_tun()
+        check_chroot_dir(server.chroot_dir)
         uid, gid = _worker_ids(config)
         state = StateDir.open(server.state_dir)
         stack.callback(state.close)
-        sockets = open_listeners(server.listen_host or None, server.tcp_port)
-        for sock in sockets:
-            stack.callback(sock.close)
-        udp_sockets = self._open_udp_listeners(server, stack)
+        self._openings.open(server, stack)
         control = self._open_control_socket(server, stack)
         raise_descriptor_limit((server.max_clients or DEFAULT_CLIENTS) * DESCRIPTORS_PER_CLIENT + MAX_SEARCHES)
         set_child_subreaper()
         netlink = await Netlink.open()
         stack.push_async_callback(netlink.close)
         self._plugins = load_plugins(config)
-        self._build(config, netlink, [str(uid), str(gid), state.empty_root])
+        bans = Bans(await netlink.local_subnets())
+        self._build(config, netlink, bans, [str(uid), str(gid), state.empty_root])
+        stack.push_async_callback(self._firewall.close)
+        await self._firewall.start()
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
         await self._configuration.apply(config)
@@ -173,22 +189,15 @@ class Server:
         self._write_pid_file(config, stack)
         if control is not None:
             await self._control.start(control)
-        self._listeners = Listeners(sockets, self._ready, self._on_connection)
+        self._listeners = Listeners(self._openings.tcp, self._ready, self._on_connection)
         self._listeners.resume()
-        self._udp.serve(udp_sockets)
+        self._udp.serve(self._openings.udp)
         self._tasks.start(self._revocation.run())
+        self._tasks.start(self._admission.run())
         for address in self._listeners.addresses:
             _log.log(NOTICE, "listening on %s port %d (TCP)", *address)
         for address in self._udp.addresses:
             _log.log(NOTICE, "listening on %s port %d (UDP)", *address)
-
-    def _open_udp_listeners(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> list[socket.socket]:
-        if not server.udp_port:
-            return []
-        sockets = open_udp_listeners(server.udp_listen_host or server.listen_host or None, server.udp_port)
-        for sock in sockets:
-            stack.callback(sock.close)
-        return sockets
 
     def _open_control_socket(self, server: ServerOptions, stack: contextlib.AsyncExitStack) -> socket.socket | None:
         if not server.use_occtl:
@@ -198,28 +207,31 @@ class Server:
         stack.callback(control.close)
         return control
 
-    def _build(self, config: ServerConfig, netlink: Netlink, nursery_arguments: list[str]) -> None:
-        self._admission = Admission(config.server.max_clients)
+    def _build(self, config: ServerConfig, netlink: Netlink, bans: Bans, nursery_arguments: list[str]) -> None:
+        self._admission = Admission(lambda: self._config().server, bans, self._on_banned)
         resumption = ResumptionCache(capacity_for(config.server.max_clients), RESUMPTION_LIFE)
-        self._status = Status(self._config, self._secmod, resumption)
+        self._status = Status(self._config, self._secmod, resumption, self._admission)
         associations = Associations()
-        scripts = Scripts(lambda: self._config().server)
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, scripts)
+        self._firewall = Firewall(table_of(config.server.state_dir))
+        outside = Outside(
+            Scripts(lambda: self._config().server), self._firewall, Iroutes(lambda: self._config().server)
+        )
+        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, outside)
         self._sessions.plugins = self._plugins
-        searcher = Searcher(associations, lambda: self._workers)
+        searcher = Searcher(associations, lambda: self._workers, self._openings.connect)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher
         )
         self._nurseries = Nurseries(nursery_arguments, self._environment())
-        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end)
-        self._udp = Udp(associations, searcher, self._workers)
+        self._workers = Workers(self._nurseries, self._secmod, requests.new_gate, self._on_worker_end, self._refuses)
+        self._udp = Udp(associations, searcher, self._workers, self._admission.is_banned, self._openings.connect)
         self._nurseries.events = self._workers
         self._sessions.workers = self._workers
         self._status.workers = self._workers
-        self._configuration = Configuration(self._secmod, self._nurseries)
+        self._configuration = Configuration(self._secmod, self._nurseries, self._openings.adapt)
         self._revocation = Revocation(self._configuration)
         self._keeper = Keeper(self._secmod, self._configuration.renew, self._on_doomed)
-        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins)
+        self._control = ControlServer(self._secmod, self._workers, self._status, self, self._plugins, self._admission)
 
     def _environment(self) -> dict[str, str]:
         """For secmod and nurseries, beside what they inherit."""
@@ -240,8 +252,20 @@ class Server:
         """Until TERM or INT, `occtl stop`, or the end of what cannot be restarted: the exit status."""
         await self._stopping.wait()
         sd_notify("STOPPING=1")
+        await self._drain()
         await self._end()
         return self._exit_code
+
+    async def _drain(self) -> None:
+        """server-drain-ms: nobody new is served, sessions go on until then, or until the last of them has ended."""
+        left = self._config().server.server_drain_ms / 1000
+        if not left:
+            return
+        self._listeners.close()
+        _log.log(NOTICE, "draining: %d connections may go on for %.1f s", len(self._workers.records), left)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._workers.idle.wait()
 
     def _catch_signals(self) -> None:
         """They are caught until the loop is closed, so that a second TERM does not cut the end short."""
@@ -283,7 +307,6 @@ class Server:
                 raise
             finally:
                 sd_notify("READY=1")
-            self._admission.max_clients = self._config().server.max_clients
             for sentence in postponed:
                 _log.warning("%s", sentence)
             _log.log(NOTICE, "the configuration is reloaded")
@@ -292,7 +315,8 @@ class Server:
     async def _maintain(self) -> None:
         """At once what is done every quarter of an hour."""
         async with self._reloading:
-            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at")
+            _log.log(NOTICE, "SIGUSR2: revocation lists are looked at, bans that are over forgotten")
+            self._admission.sweep()
             await self._revocation.look()
 
     async def _reload_on_signal(self) -> None:
@@ -305,8 +329,8 @@ class Server:
         return self._nurseries.generation > 0 and self._secmod.ready
 
     def _on_connection(self, accepted: Accepted) -> None:
-        if reason := self._plugins.refuses(accepted.remote, accepted.local):
-            _log.info("%s is refused: %s", accepted.remote, reason)
+        # Behind a balancer only the worker learns whose the connection is: it is asked again then (Workers.on_address).
+        if not self._workers.proxied and self._refuses(accepted.remote, accepted.local):
             accepted.connection.close()
             return
         if self._admission.refuses(len(self._workers.records)):
@@ -315,6 +339,19 @@ class Server:
             self._listeners.pause(1.0)
             return
         self._workers.spawn(accepted)
+        rate_limit = self._config().server.rate_limit_ms
+        if rate_limit and self._secmod.is_behind:
+            self._listeners.pause(rate_limit / 1000)
+
+    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+        """Whether a client at this address is not served, which is logged. All that is decided by addresses, asked once
+        for each connection."""
+        if self._admission.refuses_address(remote.ip):
+            return True
+        reason = self._plugins.refuses(remote, local)
+        if reason:
+            _log.info("%s is refused: %s", remote, reason)
+        return bool(reason)
 
     def _on_worker_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self._udp.on_worker_end(record.number)
@@ -334,6 +371,16 @@ class Server:
 
     def _on_cut_off(self, worker: int) -> None:
         self._workers.cut_off(worker)
+
+    def _on_points(self, message: BanPoints) -> None:
+        self._admission.add_points(message.ip, message.offence)
+
+    def _on_banned(self, ip: str) -> None:
+        """Who is in the middle of a login there does not go on guessing; tunnels do."""
+        message = Terminate(DisconnectReason.SERVER, "Your address is banned")
+        for record in list(self._workers.records.values()):
+            if record.state is ConnectionState.PRE_AUTH and ban_key(record.remote.ip) == ip:
+                self._tasks.start(self._workers.end(record, message))
 
     async def _disconnect(self, message: DisconnectSession) -> None:
         await self._sessions.disconnect(message.sid, message.reason, message.text)

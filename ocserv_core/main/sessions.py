@@ -37,9 +37,9 @@ from ..state.associations import Associations
 from ..state.ip_pool import PoolExhausted, Pools, seed_of
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
+from .outside import Outside
 from .plugins import NO_PLUGINS
 from .records import ConnectionState, TunnelRecord, WorkerRecord
-from .scripts import Scripts
 from .secmod import Secmod
 from .tasks import Tasks
 from .workers import Workers
@@ -96,7 +96,7 @@ class Sessions:
         pools: Pools,
         observer: TunnelObserver,
         associations: Associations,
-        scripts: Scripts,
+        outside: Outside,
     ) -> None:
         self._config = config
         self._secmod = secmod
@@ -104,7 +104,7 @@ class Sessions:
         self._pools = pools
         self._observer = observer
         self._associations = associations
-        self._scripts = scripts
+        self._outside = outside
         self._leaving: dict[SessionId, asyncio.Task[None]] = {}
         self._closing: dict[int, tuple[WorkerRecord, TunnelRecord, Traffic]] = {}
         # One opening at a time for a session; a lock lives as long as somebody holds or awaits it.
@@ -175,8 +175,8 @@ class Sessions:
     def _granted(self, request: AuthCookieRequest, reply: SessionReply) -> _Opened:
         assert reply.identity is not None
         # A reload may have removed it while secmod was asked.
-        options = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default).options
-        config = effective(options, reply.overlay)
+        vhost = next((v for v in self._config().vhosts if v.name == request.vhost), self._config().default)
+        config = effective(vhost.options, reply.overlay, vhost.exposed)
         return _Opened(reply.sid, reply.identity, reply.started, reply.lease, config, reply.accounted)
 
     async def _build(self, worker: WorkerRecord, request: AuthCookieRequest, opened: _Opened) -> None:
@@ -194,11 +194,12 @@ class Sessions:
             tunnel = _tunnel(opened, lease, tun)
             if leaving := self._leaving.get(opened.sid):
                 await asyncio.wait([leaving], timeout=SCRIPT_ENDS_WITHIN)
-            if not await self._scripts.connect(worker, tunnel, lambda: self.workers.gone(worker)):
+            if not await self._outside.enter(worker, tunnel, lambda: self.workers.gone(worker)):
                 raise _Refused(401, "Cookie is not acceptable")
             if not self._is_alive(worker):
                 # It ended together with its script, which had agreed.
                 self._start_disconnect_script(worker, tunnel, Traffic())
+                await self._outside.leave(tunnel)
             self._check_alive(worker)
             self._hand_over(worker, tunnel, tun)
         finally:
@@ -343,9 +344,10 @@ class Sessions:
         )
         self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         self._start_disconnect_script(worker, tunnel, final.traffic)
+        await self._outside.leave(tunnel)
 
     def _start_disconnect_script(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
-        script = self.tasks.start(self._scripts.disconnect(worker, tunnel, traffic))
+        script = self.tasks.start(self._outside.run_disconnect_script(worker, tunnel, traffic))
         self._leaving[tunnel.sid] = script
         script.add_done_callback(lambda ended: self._forget_leaving(tunnel.sid, ended))
 
@@ -375,7 +377,7 @@ class Sessions:
         """A worker has told of its client: the host's name is passed on, once."""
         if worker.tunnel is not None and worker.client.hostname and not worker.host_told:
             worker.host_told = True
-            self.tasks.start(self._scripts.update_host(worker, worker.tunnel))
+            self.tasks.start(self._outside.update_host(worker, worker.tunnel))
 
     async def disconnect(self, sid: SessionId, reason: DisconnectReason, text: str) -> bool:
         """End a session's tunnel; whether there was one."""

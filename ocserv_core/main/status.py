@@ -15,6 +15,7 @@ from ..ipc.messages import FinalStats, SecmodStats
 from ..log import NOTICE
 from ..state.resumption import ResumptionCache
 from ..state.totals import Period, SecmodCounters, Totals
+from .admission import Admission
 from .events import Events
 from .latency import ServerLatency
 from .records import ConnectionState, WorkerRecord
@@ -24,6 +25,7 @@ from .workers import Workers
 _log = logging.getLogger(__name__)
 
 _STATES = {
+    ConnectionState.FRONT: UserState.PRE_AUTH,
     ConnectionState.PRE_AUTH: UserState.PRE_AUTH,
     ConnectionState.OPENING: UserState.AUTHENTICATING,
     ConnectionState.REFUSED: UserState.AUTH_FAILED,
@@ -35,10 +37,17 @@ _STATES = {
 class Status:
     """Counts what ends, and answers what is asked."""
 
-    def __init__(self, config: Callable[[], ServerConfig], secmod: Secmod, resumption: ResumptionCache) -> None:
+    def __init__(
+        self,
+        config: Callable[[], ServerConfig],
+        secmod: Secmod,
+        resumption: ResumptionCache,
+        admission: Admission,
+    ) -> None:
         self._config = config
         self._secmod = secmod
         self._resumption = resumption
+        self._admission = admission
         self._totals = Totals.begin(time.time())
         self.latency = ServerLatency()
         self.events = Events()
@@ -78,7 +87,7 @@ class Status:
             active_sessions=len(self.workers.records),
             total_sessions=totals.total_sessions,
             total_auth_failures=totals.total_auth_failures,
-            banned_ips=0,
+            banned_ips=len(self._admission.banned()),
             secmod_client_entries=self._secmod.stats.sessions,
             tls_db_entries=len(self._resumption),
             last_stats_reset=period.started,
@@ -165,6 +174,7 @@ class Status:
             no_routes=config.no_routes,
             iroutes=config.iroutes,
             restricted_to_routes=config.restrict_user_to_routes,
+            ports=tuple(map(str, config.restrict_user_to_ports)),
         )
 
 

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 
 from ..errors import SystemFailure
 from ..ipc.messages import UdpSocket
 from ..protocol.udp_peek import Hello, peek
 from ..state.associations import Associations
-from ..system.datagrams import Datagram, connect_datagram_socket, receive_datagram
+from ..system.datagrams import Connect, Datagram, connect_datagram_socket, receive_datagram
 from .searcher import Searcher
 from .workers import Workers
 
@@ -26,12 +27,22 @@ BURST = 64
 
 
 class Udp:
-    """`serve` begins to read. A hello goes to the worker that its id names, a record to the searcher."""
+    """`serve` begins to read. A hello goes to the worker that its id names, a record to the searcher.
+    A hello from where `is_banned` goes to nobody."""
 
-    def __init__(self, associations: Associations, searcher: Searcher, workers: Workers) -> None:
+    def __init__(
+        self,
+        associations: Associations,
+        searcher: Searcher,
+        workers: Workers,
+        is_banned: Callable[[str], bool],
+        connect: Connect = connect_datagram_socket,
+    ) -> None:
+        self._connect = connect
         self._associations = associations
         self._searcher = searcher
         self._workers = workers
+        self._is_banned = is_banned
         self._listeners: list[socket.socket] = []
 
     @property
@@ -78,10 +89,10 @@ class Udp:
         now = time.monotonic()
         ip = datagram.remote.ip
         worker = self._associations.owner(dtls_id, ip, now)
-        if worker is None:
+        if worker is None or self._is_banned(ip):
             return
         try:
-            with connect_datagram_socket(datagram.local, datagram.remote, datagram.interface) as flow:
+            with self._connect(datagram.local, datagram.remote, datagram.interface) as flow:
                 passed = self._workers.offer(worker, UdpSocket(datagram.data, hello=True), (flow.fileno(),))
         except SystemFailure as failure:
             _log.warning("a DTLS hello is dropped: %s", failure)

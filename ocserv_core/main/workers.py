@@ -17,7 +17,7 @@ from ..errors import PeerLost, PeerViolation, SystemFailure
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import FromWorkerToMain, Message, SecmodAttach, Spawn, Terminate, WorkerAttach
 from ..ipc.permits import Gate
-from ..model import CLIENT_CUT_OFF, DisconnectReason, SessionId, Traffic
+from ..model import CLIENT_CUT_OFF, DisconnectReason, Endpoint, SessionId, Traffic
 from ..system.children import wait_exit
 from ..system.memfd import map_page, read_traffic, shared_page
 from ..system.sockets import Accepted
@@ -36,26 +36,29 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGI
 
 @dataclass(slots=True)
 class Handles:
-    """What of a worker is no plain data: its channel and permits, the page of its counters, its end, and its pidfd
-    (-1 until the nursery has forked)."""
+    """What of a worker is no plain data: its channel and permits, the page of its counters, its end, secmod's end of
+    their channel until secmod can be told whose it is, and its pidfd (-1 until the nursery has forked)."""
 
     channel: AsyncChannel[FromWorkerToMain]
     gate: Gate[Callable[[WorkerRecord, Message], None]]
     page: mmap.mmap
     ended: asyncio.Event
+    secmod_end: socket.socket | None = None
     pidfd: int = -1
 
 
 class Workers:
     """The table of connections. `new_gate` gives a worker its permits; `on_end` is called once for each, when
-    its process is gone and its traffic final."""
+    its process is gone and its traffic final. `refuses` says whether a client that a PROXY header tells of is not
+    served, and logs it."""
 
     def __init__(
         self,
         nurseries: Nurseries,
         secmod: Secmod,
-        new_gate: Callable[[], Gate[Callable[[WorkerRecord, Message], None]]],
+        new_gate: Callable[[ConnectionState], Gate[Callable[[WorkerRecord, Message], None]]],
         on_end: Callable[[WorkerRecord, Traffic], None],
+        refuses: Callable[[Endpoint, Endpoint], bool],
     ) -> None:
         self.records: dict[int, WorkerRecord] = {}
         self._handles: dict[int, Handles] = {}
@@ -63,8 +66,12 @@ class Workers:
         self._secmod = secmod
         self._new_gate = new_gate
         self._on_end = on_end
+        self._refuses = refuses
         self._next_number = 1
         self.clients_cut_off = 0
+        self.idle = asyncio.Event()
+        """Whether there are no connections."""
+        self.idle.set()
         self._tasks = Tasks()
 
     @property
@@ -72,14 +79,22 @@ class Workers:
         """The configuration of the workers that are forked now."""
         return self._nurseries.generation
 
+    @property
+    def proxied(self) -> bool:
+        """Whether those that are forked now read a PROXY header: before that nobody knows whose a connection is."""
+        return self._nurseries.proxied
+
     # ---- birth
 
     def spawn(self, accepted: Accepted) -> None:
-        """Have a worker forked for a connection; secmod is told first, so that the worker finds it ready. The
-        connection is ours from now on. SystemFailure where there are no descriptors left."""
+        """Have a worker forked for a connection; secmod is told first, so that the worker finds it ready, or as soon as
+        there is a client's address to be told. The connection is ours from now on. SystemFailure where there are no
+        descriptors left."""
         number = self._next_number
         self._next_number += 1
         record = WorkerRecord(number, self._nurseries.generation, accepted.remote, accepted.local, accepted=time.time())
+        if self.proxied:
+            record.state = ConnectionState.FRONT
         with accepted.connection, contextlib.ExitStack() as passed_on, contextlib.ExitStack() as kept:
             try:
                 main_end, worker_main = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -88,35 +103,53 @@ class Workers:
                 page = shared_page()
                 passed_on.callback(os.close, page)
                 mapped = kept.enter_context(map_page(page, writable=False))
-                secmod_end = passed_on.enter_context(self._attach_secmod(record))
+                secmod_end, worker_secmod = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                kept.enter_context(secmod_end)
+                passed_on.enter_context(worker_secmod)
             except OSError as error:
                 raise SystemFailure(f"no worker for {accepted.remote}: {error.strerror}") from error
             kept.pop_all()
-            fds = [accepted.connection.fileno(), worker_main.fileno(), secmod_end.fileno(), page]
+            fds = [accepted.connection.fileno(), worker_main.fileno(), worker_secmod.fileno(), page]
             self.records[number] = record
+            self.idle.clear()
             self._handles[number] = Handles(
                 channel=self._open_channel(record, main_end),
-                gate=self._new_gate(),
+                gate=self._new_gate(record.state),
                 page=mapped,
                 ended=asyncio.Event(),
+                secmod_end=secmod_end,
             )
+            if record.state is not ConnectionState.FRONT:
+                self._introduce(record)
             self._nurseries.spawn(Spawn(number, accepted.remote, accepted.local), fds)
 
+    def on_address(self, record: WorkerRecord) -> None:
+        """A PROXY header has told where its client is: it is introduced to secmod, or not served."""
+        if self._refuses(record.remote, record.local):
+            self._handles[record.number].channel.close()
+            self._on_channel_end(record, PeerLost("it is refused"))
+            self._kill(record)
+            return
+        self.phase(record, ConnectionState.PRE_AUTH)
+        self._introduce(record)
+
     def attach_all(self) -> None:
-        """secmod was restarted: every worker gets a channel to the new one."""
+        """secmod was restarted: every worker gets a channel to the new one, but those that keep the end of their
+        first."""
         for number, record in self.records.items():
-            if record.state is not ConnectionState.ENDED:
-                with self._attach_secmod(record) as worker_end:
+            if record.state not in (ConnectionState.ENDED, ConnectionState.FRONT):
+                self._handles[number].secmod_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with worker_end:
+                    self._introduce(record)
                     self._handles[number].channel.send(SecmodAttach(), [worker_end.fileno()])
 
-    def _attach_secmod(self, record: WorkerRecord) -> socket.socket:
-        """A new channel between secmod and a worker; the worker's end is returned."""
-        secmod_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with secmod_end:
-            self._secmod.attach(
-                WorkerAttach(record.number, record.remote, record.local, record.sid), secmod_end.fileno()
-            )
-        return worker_end
+    def _introduce(self, record: WorkerRecord) -> None:
+        """Give secmod its end of the worker's channel."""
+        handles = self._handles[record.number]
+        assert handles.secmod_end is not None
+        with handles.secmod_end as end:
+            self._secmod.attach(WorkerAttach(record.number, record.remote, record.local, record.sid), end.fileno())
+        handles.secmod_end = None
 
     def _open_channel(self, record: WorkerRecord, sock: socket.socket) -> AsyncChannel[FromWorkerToMain]:
         def on_message(message: FromWorkerToMain, fds: list[int]) -> None:
@@ -267,11 +300,15 @@ class Workers:
         traffic = read_traffic(handles.page)
         handles.channel.close()
         handles.page.close()
+        if handles.secmod_end is not None:
+            handles.secmod_end.close()
         if handles.pidfd >= 0:
             os.close(handles.pidfd)
         record.state = ConnectionState.ENDED
         del self._handles[record.number]
         del self.records[record.number]
+        if not self.records:
+            self.idle.set()
         self._on_end(record, traffic)
         if record.generation != self._nurseries.generation and not self.of_generation(record.generation):
             self._tasks.start(self._nurseries.retire(record.generation))

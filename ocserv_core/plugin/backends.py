@@ -98,8 +98,14 @@ class Limits:
         """What of it makes no sense; nothing where it is well."""
         least = {"concurrency": 1, "queue": 0, "threads": 1, "failures": 1}
         for name, number in least.items():
-            if getattr(self, name) < number:
-                return f"{name} must be at least {number}, not {getattr(self, name)}"
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                return f"{name} must be a whole number, not {value!r}"
+            if value < number:
+                return f"{name} must be at least {number}, not {value}"
+        for name in ("deadline", "pause"):
+            if not isinstance(getattr(self, name), int | float):
+                return f"{name} must be a number of seconds, not {getattr(self, name)!r}"
         return "" if self.deadline > 0 <= self.pause else "deadline and pause must be positive"
 
 

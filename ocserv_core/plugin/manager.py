@@ -36,6 +36,9 @@ DISTRIBUTIONS = {
 """Our own distributions: for these alone an error names the command that installs them."""
 
 
+NEEDED = {"ocserv.auth": "ocserv_authenticate", "ocserv.config": "ocserv_session_config"}
+"""The hook without which a back end of a group is none."""
+
 SECMOD = "secmod"
 CHILD = "child"
 """The values of a class's `ocserv_process`."""
@@ -159,8 +162,8 @@ def _find(group: str, specs: Sequence[BackendSpec]) -> dict[str, Any]:
             on_missing_entrypoints_callback=_missing(group, specs),
             on_load_failure_callback=_load_failure(group, specs),
         )
-    except AssertionError as error:
-        # stevedore hands this one past its callback, and with it the name.
+    except (AssertionError, SystemExit) as error:
+        # stevedore hands these past its callback, and with them the name.
         said = f"the back end '{' or '.join(names)}' of {group} cannot be loaded: {error!r}"
         raise ConfigError(said, specs[0].file, specs[0].line) from error
     return {extension.name: extension.plugin for extension in found.extensions}
@@ -216,11 +219,11 @@ def enter(
     check_api(spec, getattr(factory, "ocserv_api", None))
     try:
         implementation = factory(dict(spec.options), context)
+        limits = getattr(implementation, "ocserv_limits", None)
     except OptionError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{spec.name}: cannot be set up: {error!r}", spec.file, spec.line) from error
-    limits = getattr(implementation, "ocserv_limits", None)
     if limits is not None and not isinstance(limits, Limits):
         raise ConfigError(f"{spec.name}: ocserv_limits must be Limits(…), not {limits!r}", spec.file, spec.line)
     if limits is not None and (fault := limits.fault()):
@@ -230,7 +233,20 @@ def enter(
         manager.register(implementation, name=f"{group}:{spec.name}:{spec.line}")
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"{spec.name}: {error}", spec.file, spec.line) from None
+    _check_hooks(manager, group, spec, implementation)
     return Plugin(group, spec.name, spec, implementation, _origin(group, spec.name, factory), context.vhost)
+
+
+def _check_hooks(manager: pluggy.PluginManager, group: str, spec: BackendSpec, implementation: object) -> None:
+    """A hook without its marker is called by nobody, and a back end without its hook lets nobody in."""
+    marked = {caller.name for caller in manager.get_hookcallers(implementation) or ()}
+    known = {name for specs in SPECS for name in vars(specs) if name.startswith(f"{PROJECT}_")}
+    for name in sorted(known - marked):
+        if getattr(implementation, name, None) is not None:
+            raise ConfigError(f"{spec.name}: {name} has no @hookimpl", spec.file, spec.line)
+    needed = NEEDED.get(group)
+    if needed is not None and needed not in marked:
+        raise ConfigError(f"{spec.name}: it has no {needed}, which a back end of {group} is for", spec.file, spec.line)
 
 
 def _check_process(spec: BackendSpec, implementation: object) -> None:

@@ -9,6 +9,7 @@
     groups.py       the group list and what a client chose of it        GroupList
     negotiate.py    what a client says of its security mechanism        parse_negotiate
     kkdcp.py        Kerberos messages in HTTPS                          parse_kdc_message
+    proxyproto.py   a balancer's word on whose connection it is   HeaderReader
     pages.py        the fixed URLs that clients probe, and refusals     find_page, build_refusal
     login_words.py  settings, facts and commands of a login             Send, AskInit, OpenTunnel …
     login_table.py  the states of a login and what may happen in each   TRANSITIONS

@@ -43,6 +43,7 @@ class Conversation:
     login: Login
     asker: Reply
     on_park: Callable[[Conversation], None]
+    on_wrong: Failed
     deadline: float
     limit: asyncio.Timeout
     asked: bool = True
@@ -63,6 +64,8 @@ class Conversation:
             raise Denied("Too many questions.")
         if self.rounds > 1 and not prompt.again:
             self.counter += 1
+        if prompt.again:
+            self.on_wrong(self.login)
         self.answer = asyncio.get_running_loop().create_future()
         self.on_park(self)
         self.say(AuthPrompt(self.handle, _sendable(prompt.text), self.counter, prompt.secret, prompt.token))
@@ -95,14 +98,21 @@ class Conversation:
 
 
 class Conversations:
-    """All logins in progress, by handle."""
+    """All logins in progress, by handle. `failed` hears of each that was denied, `wrong` of each wrong answer (a
+    password that is asked for again, a back end's denial): what points for a ban are for."""
 
     def __init__(
-        self, new_handle: Callable[[], str], grant: Grant, failed: Failed, parking: Parking | None = None
+        self,
+        new_handle: Callable[[], str],
+        grant: Grant,
+        failed: Failed,
+        wrong: Failed,
+        parking: Parking | None = None,
     ) -> None:
         self._new_handle = new_handle
         self._grant = grant
         self._failed = failed
+        self._wrong = wrong
         self._by_handle: dict[str, Conversation] = {}
         self._parking = Parking() if parking is None else parking
 
@@ -117,7 +127,13 @@ class Conversations:
             return None
         when = asyncio.get_running_loop().time() + deadline
         conversation = Conversation(
-            self._new_handle(), login, reply, on_park=self._on_park, deadline=when, limit=asyncio.timeout_at(when)
+            self._new_handle(),
+            login,
+            reply,
+            on_park=self._on_park,
+            on_wrong=self._wrong,
+            deadline=when,
+            limit=asyncio.timeout_at(when),
         )
         self._by_handle[conversation.handle] = conversation
         conversation.task = asyncio.create_task(self._run(conversation, method))
@@ -196,6 +212,7 @@ class Conversations:
             try:
                 identities.append(await instance.authenticate(login, conversation.ask))
             except Denied:
+                self._wrong(login)
                 raise
             except Unavailable as silence:
                 said = "login of '%s' from %s failed: the back end '%s' is not available: %s"

@@ -27,6 +27,8 @@ class Execution(Protocol):
 
     def retire(self) -> None: ...
 
+    async def end(self) -> None: ...
+
 
 class InTask:
     """A task for each call: one that hangs in its clean-up holds up nobody. caller: by a hook's name."""
@@ -43,6 +45,9 @@ class InTask:
         return attending.outcome()
 
     def retire(self) -> None:
+        """Nothing of it stays."""
+
+    async def end(self) -> None:
         """Nothing of it stays."""
 
 
@@ -63,6 +68,9 @@ class InThread:
         return conversing.outcome()
 
     def retire(self) -> None:
+        """Nothing of it stays."""
+
+    async def end(self) -> None:
         """Nothing of it stays."""
 
 
@@ -89,6 +97,10 @@ class InChild:
     def retire(self) -> None:
         """Its host ends with the last call."""
         self.host.retire()
+
+    async def end(self) -> None:
+        """Its host ends now, and with it every call."""
+        await self.host.closed()
 
 
 def _name_speaker(child: Child, arguments: Arguments) -> None:

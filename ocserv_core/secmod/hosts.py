@@ -76,6 +76,11 @@ class Host:
         self._retired = True
         self._on_idle()
 
+    async def closed(self) -> None:
+        """Whatever is in progress ends with the process."""
+        if self._process is not None:
+            await self._process.closed()
+
     def _on_idle(self) -> None:
         if self._retired and self.process is not None and not self.process.busy:
             self.process.close()

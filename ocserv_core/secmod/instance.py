@@ -97,6 +97,10 @@ class Instance:
         """Its configuration is not in force any more; what is in progress goes on."""
         self._execution.retire()
 
+    async def end(self) -> None:
+        """Its process ends, if it has one of its own, and with it what is in progress there."""
+        await self._execution.end()
+
     async def serve(self) -> None:
         """Let the plugin do what it does of its own, without a place or a limit. Whatever a plugin may raise."""
         if not inspect.iscoroutinefunction(getattr(self.plugin.implementation, "ocserv_serve", None)):

@@ -80,7 +80,7 @@ class SessionDesk(Protocol):
 
 
 class WorkerPeer:
-    """One worker: its channel, its phase, its conversation."""
+    """One worker: its channel, its phase, its conversation. `on_kerberos` hears of the address of each KdcRequest."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class WorkerPeer:
         logins: Conversations,
         sessions: SessionDesk,
         kdc: KdcForwarder,
+        on_kerberos: Callable[[str], None],
     ) -> None:
         self.number = number
         self.remote = remote
@@ -102,6 +103,7 @@ class WorkerPeer:
         self._logins = logins
         self._sessions = sessions
         self._kdc = kdc
+        self._on_kerberos = on_kerberos
         self._gate = Gate(PERMITS, Phase.FRESH)
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
@@ -200,6 +202,7 @@ class WorkerPeer:
         if self._forwarding is not None and not self._forwarding.done():
             raise PeerViolation("a Kerberos message before the answer to another")
         proxies = self._name_vhost(message.vhost).proxies
+        self._on_kerberos(self.remote.ip)
         self._forwarding = self._kdc.forward(proxies, message, self.remote.ip, self._on_kdc_reply)
 
     def answer_cli_stats(self, message: CliStats) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import enum
 import logging
 import os
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 from ..errors import PeerLost, PeerViolation, StateError
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
+    BanPoints,
     Commit,
     Configure,
     Discard,
@@ -42,7 +44,7 @@ from ..ipc.messages import (
     WorkerAttach,
 )
 from ..ipc.permits import Gate, Permit
-from ..model import DisconnectReason, Identity, SessionId
+from ..model import DisconnectReason, Identity, Offence, SessionId
 from ..plugin.backends import Login
 from .acts import Acts
 from .composition import Method
@@ -58,7 +60,8 @@ from .store import open_store
 
 _log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 30.0
+SWEEP_EVERY = 310.0
+"""Seconds, where sec-mod-db-cleanup-time says nothing."""
 LIST_PART = 128
 
 
@@ -74,11 +77,12 @@ class Service:
 
     def __init__(self, main: socket.socket) -> None:
         self._ended = asyncio.Event()
+        self._reconfigured = asyncio.Event()
         self._gate = Gate(PERMITS, Phase.UNCONFIGURED)
         self._main = AsyncChannel[FromMainToSecmod](
             main, FromMainToSecmod, trusted=True, on_message=self._on_message, on_end=self._on_main_lost
         )
-        self._logins = Conversations(_new_handle, self._grant, self._on_login_failed)
+        self._logins = Conversations(_new_handle, self._grant, self._on_login_failed, self._on_wrong_password)
         self._serving = Serving()
         self._kdc = KdcForwarder()
         self._workers: dict[int, WorkerPeer] = {}
@@ -176,6 +180,7 @@ class Service:
             self._current.retire()
         self._current = prepared
         self._prepared.clear()
+        self._reconfigured.set()
         server = prepared.config.server
         if self._sessions is None:
             store = open_store(server.session_store.name, server.state_dir)
@@ -192,7 +197,14 @@ class Service:
         """main introduces a worker: its address is main's word, not the worker's claim."""
         sock = socket.socket(fileno=fd)
         peer = WorkerPeer(
-            message.worker, message.remote, message.local, self.current, self._logins, self.sessions, self._kdc
+            message.worker,
+            message.remote,
+            message.local,
+            self.current,
+            self._logins,
+            self.sessions,
+            self._kdc,
+            self._on_kerberos,
         )
         peer.channel = AsyncChannel[FromWorkerToSecmod](
             sock,
@@ -283,6 +295,12 @@ class Service:
         self._failures += 1
         self._send_stats()
 
+    def _on_wrong_password(self, login: Login) -> None:
+        self._main.send(BanPoints(login.remote_ip, Offence.PASSWORD))
+
+    def _on_kerberos(self, ip: str) -> None:
+        self._main.send(BanPoints(ip, Offence.KKDCP))
+
     def _accounting_of(self, vhost: str) -> Instance | None:
         named = self.current.vhosts.get(vhost)
         return None if named is None else named.accounting
@@ -324,7 +342,12 @@ class Service:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
+            wanted = self._current.config.server.sec_mod_db_cleanup_time if self._current is not None else 0
+            self._reconfigured.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wanted or SWEEP_EVERY):
+                    await self._reconfigured.wait()
+                    continue
             if self._sessions is not None:
                 self._sessions.sweep()
 

@@ -5,7 +5,9 @@
     sessions.py      logical sessions and the life of their cookies (secmod)
     resumption.py    TLS 1.2 session data, so that a client may resume (main)
     associations.py  whose a datagram is, as far as main can know (main)
+    firewall.py      what a restricted client may reach (main)
     totals.py        the statistics of `show status` (main)
+    bans.py          points for addresses, and who is banned for them (main)
     breaker.py       who fails again and again is left alone for a while (secmod)
     latency.py       how long packets take: what a worker tells of it, and its sums by the minute (worker, main)
 

@@ -9,11 +9,14 @@
     daemon.py    background, pid file, readiness for systemd
     statedir.py  the locked state folder
     memfd.py     sealed memfds for configuration; the shared page of counters
+    activation.py the sockets that systemd has opened for us
+    netns.py     sockets of another network namespace
     sockets.py   listeners, the control socket, what a connection tells of itself
     datagrams.py UDP listeners, and the socket of one client's flow
     client_sockets.py  what a worker asks of its client's sockets
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
+    nftables.py  the rules of restricted clients, by libnftables (main only)
     scripts.py   the starting of an administrator's script
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 

@@ -10,7 +10,8 @@ import ctypes
 import errno
 import socket
 import struct
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from ..errors import SystemFailure
 from ..model import Endpoint
@@ -31,6 +32,10 @@ _DROP = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
 """A classic BPF program of one instruction, BPF_RET | BPF_K: of every packet, keep nothing."""
 
 _DROP_PROGRAM = struct.pack("@HP", 1, ctypes.addressof(_DROP))
+
+
+Connect: TypeAlias = Callable[[Endpoint, Endpoint, int], socket.socket]
+"""`connect_datagram_socket`, or the same in a network namespace."""
 
 
 class Datagram(NamedTuple):
@@ -57,12 +62,21 @@ def _listen(family: int, address: str, port: int) -> socket.socket:
         on_failure.enter_context(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            listener.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         _bind_alone(listener, address, port)
+        make_listener(listener)
         on_failure.pop_all()
     return listener
+
+
+def make_listener(sock: socket.socket) -> None:
+    """Let a bound socket, ours or one that we were given, tell where each datagram was sent to, and share its port with
+    the flows."""
+    sock.setblocking(False)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    _share_port(sock)
 
 
 def _bind_alone(listener: socket.socket, address: str, port: int) -> None:
@@ -75,7 +89,6 @@ def _bind_alone(listener: socket.socket, address: str, port: int) -> None:
             raise
         _share_port(listener)
         listener.bind((address, port))
-    _share_port(listener)
 
 
 def receive_datagram(listener: socket.socket) -> Datagram | None:
@@ -95,7 +108,8 @@ def receive_datagram(listener: socket.socket) -> Datagram | None:
 
 
 def _local(family: int, ip: bytes, listener: socket.socket) -> Endpoint:
-    return Endpoint(socket.inet_ntop(family, ip), listener.getsockname()[1])
+    # A socket of systemd's takes both families, and has IPv4 addresses mapped.
+    return endpoint_of((socket.inet_ntop(family, ip), listener.getsockname()[1]))
 
 
 def connect_datagram_socket(local: Endpoint, remote: Endpoint, interface: int) -> socket.socket:

@@ -58,10 +58,19 @@ def _look_up_group(name: str) -> int:
         raise StartError(f"run-as-group: there is no group {name}") from None
 
 
-def enter_nursery(uid: int, gid: int, empty_root: str) -> int:
+def check_chroot_dir(path: str) -> None:
+    """chroot-dir; "" where there is none. StartError."""
+    if path and not os.path.isdir(path):
+        raise StartError(f"chroot-dir = {path}: there is no such folder")
+    if path and os.path.samefile(path, "/"):
+        raise StartError(f"chroot-dir = {path}: that is everything; name a folder of its own, or leave it out")
+
+
+def enter_nursery(uid: int, gid: int, root: str, *, empty: bool = True) -> int:
     """Give up root, the file system and the network, for this process and all that it forks.
 
-    empty_root: an empty folder of root's, over which the empty file system is mounted. Returns the bytes of data
+    root: the folder that becomes the root; an empty one of root's, over which the empty file system is mounted, or
+    with its files (not `empty`: chroot-dir), of which nothing can be written or run then. Returns the bytes of data
     that this process has now, the baseline of its workers' memory limit. Raises StartError.
     """
     baseline = data_bytes()
@@ -69,10 +78,12 @@ def enter_nursery(uid: int, gid: int, empty_root: str) -> int:
     process.set_oom_score(1000)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     with _named("leave the file system"):
-        _leave_file_system(empty_root)
+        _leave_file_system(root, empty=empty)
     with _named("give up root"):
         _become(uid, gid)
     _verify_powerless(uid, gid)
+    if empty and _sees_files():
+        raise StartError("a worker process still sees files")
     _let_go_of_terminal(null)
     if death_signal:
         # The kernel forgets it when credentials change (prctl(2), PR_SET_PDEATHSIG).
@@ -95,20 +106,25 @@ def _named(step: str) -> Iterator[None]:
         raise StartError(f"a worker process cannot {step}: {error.strerror}") from error
 
 
-def _leave_file_system(empty_root: str) -> None:
-    """An empty read-only root in a mount namespace; chroot to the empty folder where there is no namespace."""
+def _leave_file_system(root: str, *, empty: bool) -> None:
+    """A read-only root in a mount namespace; chroot to the folder where there is no namespace."""
     try:
         libc.unshare(libc.CLONE_NEWNS | libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
         libc.mount("none", "/", "", libc.MS_REC | libc.MS_PRIVATE)
-        libc.mount("none", empty_root, "tmpfs", _EMPTY_MOUNT, "size=4k,nr_inodes=2,mode=0555")
-        os.chdir(empty_root)
+        if empty:
+            libc.mount("none", root, "tmpfs", _EMPTY_MOUNT, "size=4k,nr_inodes=2,mode=0555")
+        else:
+            # Without MS_REC: what is mounted below it stays outside. The kernel takes the restrictions only afterwards.
+            libc.mount(root, root, "", libc.MS_BIND)
+            libc.mount("none", root, "", libc.MS_REMOUNT | libc.MS_BIND | _EMPTY_MOUNT)
+        os.chdir(root)
         # pivot_root(2): both names may be the same; the old root is then stacked on the new one and detached.
         libc.pivot_root(".", ".")
         libc.detach(".")
     except OSError as error:
         if error.errno not in _NO_NAMESPACE:
             raise
-        os.chroot(empty_root)
+        os.chroot(root)
     os.chdir("/")
 
 
@@ -139,8 +155,6 @@ def _verify_powerless(uid: int, gid: int) -> None:
         raise StartError("a worker process kept an identity that it gave up")
     if libc.read_capabilities():
         raise StartError("a worker process kept capabilities")
-    if _sees_files():
-        raise StartError("a worker process still sees files")
     with contextlib.suppress(PermissionError):
         os.setresuid(0, 0, 0)
         raise StartError("a worker process can become root again")

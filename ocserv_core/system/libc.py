@@ -1,6 +1,6 @@
 """The system calls that Python gives no name to, as functions that raise OSError.
 
-Used by process.py, isolate.py and landlock.py only. Must not decide anything.
+Used by process.py, isolate.py, landlock.py and netns.py only. Must not decide anything.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_BIND = 4096
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
@@ -62,6 +64,11 @@ def read_parent_death_signal() -> int:
 def unshare(flags: int) -> None:
     """unshare(2). Raises OSError."""
     _checked(_libc.unshare(ctypes.c_int(flags)))
+
+
+def setns(fd: int, kind: int) -> None:
+    """setns(2), of the calling thread alone; os.setns is of Python 3.12. Raises OSError."""
+    _checked(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)))
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:

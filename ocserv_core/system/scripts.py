@@ -1,15 +1,15 @@
-"""Starting an administrator's script: exec without a shell and without arguments, as ocserv.conf's scripts are run."""
+"""Starting an administrator's script: exec without a shell, as ocserv.conf's scripts are run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..errors import SystemFailure
 from .process import RESETTABLE, all_but_systemds
 
 
-def spawn_script(path: str, variables: Mapping[str, str], unset: frozenset[str]) -> int:
+def spawn_script(path: str, variables: Mapping[str, str], unset: frozenset[str], arguments: Sequence[str] = ()) -> int:
     """Start it with our environment and `variables`; of the names in `unset` only those that `variables` has. Its
     standard input is empty, its process group its own, its output goes where our log goes. The pid; SystemFailure
     where it cannot be started."""
@@ -18,7 +18,7 @@ def spawn_script(path: str, variables: Mapping[str, str], unset: frozenset[str])
     try:
         return os.posix_spawn(
             path,
-            [path],
+            [path, *arguments],
             {**inherited, **variables},
             file_actions=actions,
             setpgroup=0,

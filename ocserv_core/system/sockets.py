@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import ipaddress
+import logging
 import os
 import socket
 import stat
 import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ..errors import StartError, SystemFailure
 from ..model import Endpoint
+
+_log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 
@@ -37,7 +43,7 @@ _LOST_BEFORE_ACCEPT = frozenset(
         errno.EPERM,
     )
 )
-# Where no host is configured, a family that this machine does not have is no error.
+# An address that this machine does not have, or a whole family of them.
 _NO_SUCH_FAMILY = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 
 _WILDCARDS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104 (the option's default)
@@ -95,22 +101,28 @@ def open_on_each(
     host: str | None, port: int, protocol: Protocol, listen: Callable[[int, str, int], socket.socket]
 ) -> list[socket.socket]:
     """What `listen(family, address, port)` opens, or fails to open with an OSError, for each address of `host`, or
-    for every address of this machine (None). StartError as `open_listeners`."""
+    for every address of this machine (None). Of a name's addresses those are passed over that are another machine's.
+    StartError as `open_listeners`."""
     listeners: list[socket.socket] = []
+    elsewhere: list[str] = []
     try:
         for family, address in _addresses(host, port, protocol):
             try:
                 listeners.append(listen(family, address, port))
             except OSError as error:
-                if host is not None or error.errno not in _NO_SUCH_FAMILY:
+                if error.errno not in _NO_SUCH_FAMILY:
                     raise StartError(_bind_failure(address, port, protocol, error)) from error
+                elsewhere.append(_bind_failure(address, port, protocol, error))
     except StartError:
         for listener in listeners:
             listener.close()
         raise
     if not listeners:
         option = _HOST_OPTION[protocol]
-        raise StartError(f"no address to listen on ({option} = {host or 'unset'}, {protocol}-port = {port})")
+        why = "; ".join(elsewhere) or "no address to listen on"
+        raise StartError(f"{why} ({option} = {host or 'unset'}, {protocol}-port = {port})")
+    for passed_over in elsewhere if host is not None else ():
+        _log.warning("%s = %s: %s", _HOST_OPTION[protocol], host, passed_over)
     return listeners
 
 
@@ -148,7 +160,8 @@ def _holder_of(port: int, protocol: Protocol) -> str:
 def listening_inodes(table: str, port: int) -> list[str]:
     """The sockets that listen on `port`, of a table of /proc/net: tcp, tcp6, udp (there: unconnected) or udp6."""
     try:
-        with open(f"/proc/net/{table}", encoding="ascii") as file:
+        # Of this thread: it may be in another network namespace than its process.
+        with open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
             rows = [line.split() for line in file][1:]
     except OSError:
         return []
@@ -168,6 +181,13 @@ def accept(listener: socket.socket) -> Accepted | None:
         raise SystemFailure(f"cannot accept a connection: {error.strerror}") from error
     connection.setblocking(True)
     return Accepted(connection, endpoint_of(address), endpoint_of(connection.getsockname()))
+
+
+def is_congested(sock: socket.socket) -> bool:
+    """Whether more than half of what a Unix socket holds has been sent and waits for its peer to read it."""
+    unread = bytearray(4)
+    fcntl.ioctl(sock, termios.TIOCOUTQ, unread)
+    return int.from_bytes(unread, sys.byteorder) > sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 
 
 def endpoint_of(address: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:

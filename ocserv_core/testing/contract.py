@@ -20,6 +20,7 @@ import pytest
 
 from ..errors import ConfigError
 from ..model import DisconnectReason, Identity, Traffic
+from ..plugin.backends import Denied
 from .dialogue import Stage, a_session
 
 ODD_NAMES = ["", "*", ")(uid=*", "a,b=c", "a\\b", "../../etc/passwd", "a b", "é" * 31, "\u202eevil", "%s%n", "'; --"]
@@ -55,7 +56,7 @@ class _Contract:
 
 class AuthContract(_Contract):
     """An authentication back end. `right`: the answers with which `username` gets in, in the order of the questions;
-    `wrong`: answers with which he does not."""
+    `wrong`: answers with which he does not. Choose such as stand in no other text: they are searched for in the log."""
 
     group = "ocserv.auth"
     username: ClassVar[str] = "alice"
@@ -159,9 +160,12 @@ class AcctContract(_Contract):
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_an_odd_name_is_no_fault(self, stage: Stage, name: str) -> None:
-        """It is what a stranger may send."""
+        """It is what a stranger may send; a session may be refused, as any, and then has no end."""
         session = a_session(name)
-        stage.open(session)
+        try:
+            stage.open(session)
+        except Denied:
+            return
         stage.end(session, Traffic())
 
 

@@ -92,6 +92,7 @@ class Stage:
         """group: of entry points, as `ocserv.auth`."""
         self.sessions = Sessions()
         self._runner = asyncio.Runner()
+        self._closed = False
         manager = new_manager()
         spec = BackendSpec(name, dict(options or {}))
         plugin = enter(manager, group, spec, factory, BackendContext("default", name, self.sessions))
@@ -105,8 +106,11 @@ class Stage:
         self.close()
 
     def close(self) -> None:
-        """End every login, and the loop."""
-        self._runner.close()
+        """End every login, the process of a back end that has one, and the loop. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self.run(self.instance.end())
+            self._runner.close()
 
     # ---- authentication
 

@@ -9,6 +9,7 @@ A worker is straight blocking code that reads like the client's life:
     startup.py     a worker, from the fork to its end
     plugins.py     the workers' halves of back ends: loaded by the nursery, called by workers
     plugin_answers.py … and what these may answer
+    front.py       the PROXY header of a balancer
     handshake.py   TLS
     login.py       HTTP until CONNECT
     tunnel.py      the pump, until the end

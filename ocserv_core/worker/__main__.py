@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
     uid, gid, empty_root = int(arguments[0]), int(arguments[1]), arguments[2]
     _load_what_would_be_loaded_late()
     rehearse(config)
-    baseline = enter_nursery(uid, gid, empty_root)
+    chroot = config.server.chroot_dir
+    baseline = enter_nursery(uid, gid, chroot or empty_root, empty=not chroot)
     world = World(config, tls, log, baseline if config.server.limit_worker_memory else None, hooks)
     # Workers share the nursery's memory until they write to it: no collector may touch every object's header.
     gc.collect()

@@ -23,6 +23,7 @@ from ..ipc.messages import (
     AuthInit,
     AuthLost,
     AuthPrompt,
+    ClientAddress,
     Decrypt,
     DecryptReply,
     FromMainToWorker,
@@ -46,7 +47,7 @@ from ..ipc.messages import (
     UpdateLimits,
 )
 from ..ipc.permits import close_all
-from ..model import Cookie
+from ..model import Cookie, Endpoint
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for what needs no user: a signature, session data."""
@@ -140,6 +141,10 @@ class Link:
                 return
 
     # ---- main
+
+    def tell_address(self, remote: Endpoint, local: Endpoint) -> None:
+        """Where the client is, says the PROXY header. Before anything else."""
+        self.main.send(ClientAddress(remote, local))
 
     def store(self, vhost: str, session_id: bytes, data: bytes) -> None:
         """bridge.tls.ResumptionStore."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from mmap import mmap
 
 from ..bridge.tls import TlsClosed, TlsInfo
@@ -24,6 +26,7 @@ from ..system.isolate import enter_worker
 from ..system.memfd import map_page
 from ..system.process import set_title
 from ..system.sockets import tcp_mtu
+from .front import Front, meet
 from .handshake import HealthProbe, certificate_facts, shake_hands
 from .link import Link, adopt
 from .login import Granted, LoginDriver, LoginOver
@@ -49,13 +52,26 @@ def run_worker(spawn: Spawn, fds: list[int], world: World) -> int:
     os.close(page_fd)
     with adopt(connection_fd) as connection:
         try:
-            _serve(spawn, connection, link, world, page)
+            front = meet(connection, spawn, link, proxied=world.config.server.listen_proxy_proto)
+            with _probes_unheard(front):
+                _serve(front, connection, link, world, page)
         except (OcservError, TimeoutError) as end:
             return _tell(end)
     return 0
 
 
-def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, page: mmap) -> None:
+@contextlib.contextmanager
+def _probes_unheard(front: Front) -> Iterator[None]:
+    """How far a balancer goes with a connection of its own is nobody's business."""
+    try:
+        yield
+    except (ClientError, LoginOver, TlsClosed, TimeoutError) as end:
+        if front.probe:
+            raise HealthProbe(f"the balancer's own connection ends: {end or type(end).__name__}") from None
+        raise
+
+
+def _serve(front: Front, connection: socket.socket, link: Link, world: World, page: mmap) -> None:
     """The client's life, in its order."""
     session, info = shake_hands(connection, link, world)
     vhost = world.vhost(info.vhost)
@@ -68,7 +84,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
     granted = driver.run()
     _log.info("the tunnel opens (session %s)", short(granted.reply.sid))
     added = hooks.offer_headers(TunnelFacts(granted.reply.username, granted.reply.group, granted.request.client))
-    facts = _offer_facts(spawn, info, world.config.server, vhost, granted, connection.fileno(), added)
+    facts = _offer_facts(front, info, world.config.server, vhost, granted, connection.fileno(), added)
     offer = build_offer(granted.request, granted.reply.config, granted.reply.lease, facts)
     _tune(connection, limits_of(granted.reply.config, offer.link_mtu))
     server = world.config.server
@@ -81,6 +97,7 @@ def _serve(spawn: Spawn, connection: socket.socket, link: Link, world: World, pa
         page,
         mtu_discovery=server.try_mtu_discovery,
         latency=server.latency_stats,
+        reports=not server.debug_no_secmod_stats,
     ).run()
 
 
@@ -112,7 +129,7 @@ def _tell(end: Exception) -> int:
 
 
 def _offer_facts(
-    spawn: Spawn,
+    front: Front,
     info: TlsInfo,
     server: WorkerServer,
     vhost: WorkerVhost,
@@ -126,8 +143,9 @@ def _offer_facts(
         tls_version=info.version,
         username=reply.username,
         group=reply.group,
-        path_mtu=tcp_mtu(connection_fd),
-        outer_ipv6=":" in spawn.remote.ip,
+        # The way to a balancer is not the client's.
+        path_mtu=None if front.relayed else tcp_mtu(connection_fd),
+        outer_ipv6=":" in front.remote.ip,
         started=reply.started,
         now=time.time(),
         rekey_jitter=int.from_bytes(os.urandom(2)) % (2 * JITTER + 1) - JITTER,

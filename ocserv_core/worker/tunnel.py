@@ -79,14 +79,16 @@ class Tunnel:
         *,
         mtu_discovery: bool = False,
         latency: bool = False,
+        reports: bool = True,
     ) -> None:
-        """mtu_discovery, latency: try-mtu-discovery and latency-stats."""
+        """mtu_discovery, latency: try-mtu-discovery and latency-stats. reports: secmod is told of traffic."""
         self._session = session
         self._info = info
         self._link = link
         self._granted = granted
         self._offer = offer
         self._limits = limits_of(granted.reply.config, offer.link_mtu)
+        self._reports = reports
         self._secmod_alive = True
         self._told_mtu = 0
         self._signals, wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -355,7 +357,7 @@ class Tunnel:
 
     def _report(self, reason: DisconnectReason | None) -> None:
         """Statistics to secmod; where it is away main's page still has the exact bytes."""
-        if not self._secmod_alive:
+        if not self._reports or not self._secmod_alive:
             return
         try:
             self._link.secmod.send(CliStats(self._granted.reply.sid, self._pump.traffic, reason))

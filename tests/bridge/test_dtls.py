@@ -99,6 +99,40 @@ def test_a_lost_flight_is_repeated_after_the_timeout() -> None:
         shake(server, client, path, hello=path.from_client()[0])
 
 
+AMPLIFICATION_MAX = 3
+
+
+def repeated_flights(server: DtlsSession, path: Path, times: int) -> list[bytes]:
+    """What a server sends to a client that says nothing more, until its timer has gone off so often."""
+    sent: list[bytes] = []
+    for _ in range(times):
+        path.server.settimeout(server.timeout)
+        with pytest.raises(TimeoutError):
+            path.server.recv(1)  # the time passes
+        assert not server.handshake()
+        sent += path.from_server()
+    return sent
+
+
+def bytes_of(datagrams: list[bytes]) -> int:
+    return sum(map(len, datagrams))
+
+
+def test_a_hello_in_somebody_s_name_is_answered_by_at_most_three_times_its_bytes() -> None:
+    with ExitStack() as stack:
+        path = Path(stack)
+        server, client = sessions(stack, path)
+        client.handshake()
+        (hello,) = path.from_client()
+        server.handshake(hello)
+        flight = path.from_server()
+        said = bytes_of(flight) + bytes_of(repeated_flights(server, path, 3))
+        most = AMPLIFICATION_MAX * len(hello)
+        assert 2 * bytes_of(flight) <= said <= most
+        assert said + max(map(len, flight)) > most, "nothing but the bound has stopped it"
+        server.close()
+
+
 def test_garbage_before_and_between_does_no_harm() -> None:
     with ExitStack() as stack:
         path = Path(stack)

@@ -44,8 +44,12 @@ from ocserv_core.model import Traffic
 
 from .peers import LIMIT, NORMAL, TLS12, client_context, connect_plainly, connect_raw
 from .record_model import ALERT, APPLICATION, HANDSHAKE, SUITES, RawClient, Suite
+from .tunnels import tcp_pair, tls_sessions
 
 DATA, DPD, DPD_ANSWER, BYE, KEEPALIVE = 0, 3, 4, 5, 7
+
+TCP_NOTSENT_LOWAT = 25
+"""linux/tcp.h: not in the socket module before Python 3.12."""
 
 CBC = "NONE:+VERS-TLS1.2:+AES-128-CBC:+SHA1:+ECDHE-ECDSA:+SIGN-ALL:+GROUP-ALL"
 
@@ -489,6 +493,20 @@ def test_a_client_that_does_not_read_stops_the_tun() -> None:
         # A queue that stands is shortened, a little; nothing else is lost.
         assert t.pump.traffic.tx_packets + t.pump.dropped.shed == len(sent)
         assert t.pump.dropped.total == t.pump.dropped.shed < 20
+
+
+def test_little_of_a_stream_waits_unsent_in_the_kernel() -> None:
+    ends: list[socket.socket] = []
+
+    def pair() -> tuple[socket.socket, socket.socket]:
+        ends.extend(tcp_pair())
+        return ends[0], ends[1]
+
+    with tls_sessions(pair=pair) as (session, _):
+        t = Tunnel(session)
+        # What waits there cannot be shed, and a ping waits behind it.
+        assert ends[0].getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT) == 65536
+        t.close()
 
 
 # ---- the end ----------------------------------------------------------------------------------------------------

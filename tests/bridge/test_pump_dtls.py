@@ -43,6 +43,9 @@ DATA, DPD, DPD_ANSWER, KEEPALIVE = 0, 3, 4, 7
 RECEIVED_AT_ONCE = 32
 """OC_RECEIVE: a socket that gave so many datagrams may have more."""
 
+UDP_GRO, SO_TIMESTAMPNS = 104, 35
+"""linux/udp.h and asm-generic/socket.h: not in the socket module."""
+
 PLAIN = PumpOptions()
 
 
@@ -657,6 +660,17 @@ def test_a_datagram_that_the_keys_open_moves_the_session_to_its_socket(suite: st
         assert s.end.packets() == [up]
 
 
+@pytest.mark.parametrize("latency", [False, True])
+def test_a_socket_that_the_client_moves_to_is_asked_for_what_the_first_one_was(*, latency: bool) -> None:
+    with site(PumpOptions(latency=latency)) as s:
+        client = s.join()
+        ours, _ = udp_pair(s.stack)
+        assert s.end.pump.adopt(ours, client.raw.seal(b"\0" + random_packet(40))) == client.slot
+        # Without GRO each datagram costs a message of its own, without stamps nothing is measured.
+        assert ours.getsockopt(socket.IPPROTO_UDP, UDP_GRO) == 1
+        assert ours.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS) == latency
+
+
 def test_a_datagram_of_strangers_moves_nothing() -> None:
     with site() as s:
         client = s.join()
@@ -754,6 +768,52 @@ def test_a_full_datagram_socket_is_waited_for() -> None:
         assert s.end.pump.traffic.tx_bytes == sum(map(len, packets))
 
 
+def stuff(s: Site, client: Client, packet: bytes) -> int:
+    """As many as the way to the client takes, and the rest of them waits on the TUN; how many."""
+    client.speak()
+    client.path.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    fed = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            s.end.feed(packet)
+            fed += 1
+    s.end.settle()
+    assert s.end.pump._pump.udp_full
+    return fed
+
+
+@pytest.mark.parametrize(
+    ("packet", "shed"),
+    [
+        (Tcp().on(Ip(), bytes(1000)), True),
+        (udp(Ip(), bytes(1000)), True),
+        (udp(Ip(), bytes(1000), (40000, 5004)), False),
+        (Tcp().on(Ip(), bytes(100)), False),
+    ],
+    ids=["tcp", "quic", "a call", "a small one"],
+)
+def test_a_queue_that_stands_loses_of_what_slows_down(packet: bytes, *, shed: bool) -> None:
+    with site() as s:
+        client = s.join()
+        fed = stuff(s, client, packet)
+        assert s.end.run(2 * lib.OC_QUEUE_PATIENCE) == Deadline()
+        while client.heard():
+            s.end.settle()
+        dropped = s.end.pump.dropped
+        assert (dropped.shed > 0, dropped.total) == (shed, dropped.shed)
+        assert s.end.pump.traffic.tx_packets == fed - dropped.shed
+
+
+def test_time_without_a_processor_is_not_the_queue_s() -> None:
+    with site() as s:
+        client = s.join()
+        stuff(s, client, Tcp().on(Ip(), bytes(1000)))
+        sheds_at = s.end.pump._pump.queue.next
+        time.sleep(2 * lib.OC_QUEUE_PATIENCE)  # what a scheduler does where others want the processor
+        s.end.settle()
+        assert s.end.pump._pump.queue.next - sheds_at >= 2 * lib.OC_QUEUE_PATIENCE
+
+
 def test_a_session_that_goes_while_its_socket_is_full_hands_the_rest_to_tls() -> None:
     with site() as s:
         client = s.join()
@@ -842,6 +902,25 @@ def test_what_goes_faster_than_it_may_is_dropped(by: str) -> None:
             s.end.settle()
         assert s.end.pump.dropped == Dropped(limited=8)
         assert s.end.pump.traffic.tx_packets == 32
+
+
+def test_other_rates_hold_at_once_in_their_direction() -> None:
+    with site() as s:
+        client = s.join()
+        client.speak()
+        limits = s.end.pump._pump.rx_limit, s.end.pump._pump.tx_limit
+        for rates, limit in zip(((1, 0), (0, 1)), limits, strict=True):
+            before = s.end.pump.dropped.limited, s.end.pump.traffic
+            s.end.pump.limit(*rates)
+            fill(limit)
+            for _ in range(40):
+                client.send(DATA, random_packet(1000))
+                s.end.feed(random_packet(1000))
+                s.end.settle()
+            after = s.end.pump.traffic
+            passed = after.rx_packets - before[1].rx_packets, after.tx_packets - before[1].tx_packets
+            assert s.end.pump.dropped.limited - before[0] == 8
+            assert passed == ((32, 40) if limit is limits[0] else (40, 32))
 
 
 # ---- statistics -------------------------------------------------------------------------------------------------

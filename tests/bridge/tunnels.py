@@ -121,10 +121,12 @@ class End:
 
 
 @contextmanager
-def tls_sessions(priorities: str = NORMAL) -> Iterator[tuple[TlsSession, ClientSession]]:
-    """Both ends after their handshake, and a record each way."""
+def tls_sessions(
+    priorities: str = NORMAL, pair: Callable[[], tuple[socket.socket, socket.socket]] = socket.socketpair
+) -> Iterator[tuple[TlsSession, ClientSession]]:
+    """Both ends after their handshake, and a record each way. pair: makes the connection that they have."""
     with ExitStack() as stack:
-        ours, theirs = socket.socketpair()
+        ours, theirs = pair()
         stack.callback(ours.close)
         stack.callback(theirs.close)
         issued = issue("vpn.example")
@@ -139,6 +141,15 @@ def tls_sessions(priorities: str = NORMAL) -> Iterator[tuple[TlsSession, ClientS
         session.send(b"200")
         assert client.receive(3) == b"200"
         yield session, client
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """The server's end and the client's of a TCP connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname(), LIMIT)
+        theirs.settimeout(None)
+        ours, _ = listener.accept()
+        return ours, theirs
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import pytest
 
 from ocserv_core.cli import occtl_commands as commands
 from ocserv_core.cli.occtl_commands import Console
+from ocserv_core.cli.occtl_format import date_text
 from ocserv_core.ipc import control
-from ocserv_core.model import PluginCounters, PluginReport
+from ocserv_core.model import PluginCounters, PluginReport, SessionId
 
-from .conftest import ALICE, SESSION, SID, STATUS, FakeServer
+from .conftest import ALICE, NOW, SESSION, SID, STATUS, FakeServer
 
 
 def out(console: Console) -> str:
@@ -41,6 +42,9 @@ def err(console: Console) -> str:
         ("disconnect id -1", control.DisconnectId(-1)),
         ("terminate user alice", control.DisconnectUser("alice", terminate=True)),
         ("terminate id 12", control.DisconnectId(12, terminate=True)),
+        ("show ip bans", control.ShowBans()),
+        ("show ip ban points", control.ShowBans(points=True)),
+        ("unban ip 192.0.2.9", control.Unban("192.0.2.9")),
         ("reload", control.Reload()),
         ("stop", control.Stop()),
         ("stop now", control.Stop()),
@@ -57,6 +61,7 @@ def test_a_command_asks(console: Console, server: FakeServer, line: str, request
     [
         ("disconnect user bob", "user 'bob' was disconnected", "could not disconnect user 'bob'"),
         ("disconnect id 7", "connection ID '7' was disconnected", "could not disconnect ID '7'"),
+        ("unban ip 192.0.2.9", "IP '192.0.2.9' was unbanned", "could not unban IP '192.0.2.9'"),
         ("terminate user bob", "user 'bob' was terminated (session invalidated)", "could not terminate user 'bob'"),
         ("terminate id 7", "connection ID '7' was terminated (session invalidated)", "could not terminate ID '7'"),
         ("reload", "Server scheduled to reload", "Error scheduling reload"),
@@ -143,6 +148,57 @@ def test_the_case_of_a_session_id_matters(console: Console, server: FakeServer) 
     server.replies = [control.SessionTable((SESSION,))]
     code = commands.run(console, f"show session {SID[:4].lower()}")
     assert (code, out(console)) == (2, "Session ID not found or expired\n")
+
+
+def test_a_session_is_terminated_by_the_beginning_of_its_id(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,)), control.Done(True)]
+    assert commands.run(console, "terminate session rA") == 0
+    assert server.asked[1] == control.TerminateSession(SID)
+    assert out(console) == "session 'rA204x' was terminated\n"
+
+
+def test_no_session_is_terminated_where_several_may_be_meant(console: Console, server: FakeServer) -> None:
+    other = msgspec.structs.replace(SESSION, sid=SessionId("rAx" + SID[3:]), username="bob")
+    server.replies = [control.SessionTable((SESSION, other))]
+    assert commands.run(console, "terminate session rA") == 1
+    assert err(console).splitlines()[:3] == [
+        "ambiguous session ID 'rA' matches 2 sessions:",
+        f"  {SID}  user: alice",
+        f"  {other.sid}  user: bob",
+    ]
+    assert len(server.asked) == 1
+
+
+def test_a_session_that_is_not_there_is_not_terminated(console: Console, server: FakeServer) -> None:
+    server.replies = [control.SessionTable((SESSION,))]
+    assert commands.run(console, "terminate session x") == 1
+    assert err(console) == "no session matching 'x' was found\n"
+
+
+def test_what_is_too_long_for_a_session_id_is_not_asked_for(console: Console, server: FakeServer) -> None:
+    assert commands.run(console, f"terminate session {SID}x") == 1
+    assert (err(console), server.asked) == (f"invalid session ID '{SID}x'\n", [])
+
+
+IROUTES = msgspec.structs.replace(ALICE, iroutes=("192.0.2.128/25", "2001:db8:7::/48"))
+
+
+def test_each_network_behind_a_user_has_its_line(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable((ALICE, IROUTES))]
+    assert commands.run(console, "show iroutes") == 0
+    head, *rows = [line.split() for line in out(console).splitlines()]
+    assert head == ["id", "user", "vhost", "device", "vpn-ip", "iroute"]
+    whose = ["6832", "alice", "default", "vpns0", "198.51.100.50"]
+    assert rows == [[*whose, "192.0.2.128/25"], [*whose, "2001:db8:7::/48"]]
+
+
+def test_as_json_each_user_is_told_of(console: Console, server: FakeServer) -> None:
+    server.replies = [control.UserTable((ALICE, IROUTES))]
+    console.json = True
+    assert commands.run(console, "show iroutes") == 0
+    without, with_ = json.loads(out(console))
+    assert (without["iRoutes"], with_["iRoutes"]) == ([], ["192.0.2.128/25", "2001:db8:7::/48"])
+    assert with_["IP"] == "198.51.100.50"
 
 
 def test_valid_sessions_are_the_authenticated_ones(console: Console, server: FakeServer) -> None:
@@ -237,3 +293,57 @@ def test_names_of_the_last_list_are_completed(console: Console, server: FakeServ
 def test_no_two_commands_have_the_same_words() -> None:
     words = [command.words for command in commands.COMMANDS]
     assert len(words) == len(set(words))
+
+
+# ---- bans ---------------------------------------------------------------------------------------------------------
+
+BANS = control.BanTable((control.BanEntry("192.0.2.9", 40, NOW + 200), control.BanEntry("2001:db8:3::", 1, 0.0)))
+
+
+def test_show_ip_bans_tells_when_they_are_over(console: Console, server: FakeServer) -> None:
+    server.replies = [BANS]
+    assert commands.run(console, "show ip bans") == 0
+    head, first, _ = out(console).splitlines()
+    assert head == "             IP      score                        expires"
+    assert first == f"      192.0.2.9         40     {date_text(NOW + 200)} ( 3m:20s)"
+
+
+def test_show_ip_bans_in_json_has_the_end_as_since(console: Console, server: FakeServer) -> None:
+    console.json = True
+    server.replies = [BANS]
+    commands.run(console, "show ip bans")
+    assert json.loads(out(console))[0] == {
+        "IP": "192.0.2.9",
+        "Since": date_text(NOW + 200),
+        "_Since": " 3m:20s",
+        "Score": 40,
+    }
+
+
+def test_show_ip_ban_points(console: Console, server: FakeServer) -> None:
+    server.replies = [BANS]
+    commands.run(console, "show ip ban points")
+    assert out(console).splitlines() == [
+        "             IP      score",
+        "      192.0.2.9         40",
+        "   2001:db8:3::          1",
+    ]
+
+
+def test_show_ip_ban_points_in_json(console: Console, server: FakeServer) -> None:
+    console.json = True
+    server.replies = [BANS]
+    commands.run(console, "show ip ban points")
+    assert json.loads(out(console)) == [{"IP": "192.0.2.9", "Score": 40}, {"IP": "2001:db8:3::", "Score": 1}]
+
+
+@pytest.mark.parametrize("line", ["show ip bans", "show ip ban points"])
+def test_without_bans_there_is_no_header(console: Console, server: FakeServer, line: str) -> None:
+    server.replies = [control.BanTable(())]
+    assert commands.run(console, line) == 0
+    assert out(console) == ""
+
+
+def test_unban_of_no_address_asks_nobody(console: Console, server: FakeServer) -> None:
+    assert commands.run(console, "unban ip example") == 1
+    assert (err(console), server.asked) == ("Cannot parse IP: example\n", [])

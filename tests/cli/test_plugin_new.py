@@ -61,6 +61,23 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, capsys: pyt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "owner"),
+    [
+        ("auth", "plain", "ocserv-core"),
+        ("auth", "pam", "ocserv-auth-pam"),
+        ("acct", "radius", "ocserv-acct-radius"),
+        ("config", "files", "ocserv-core"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(
+    tmp_path: Path, kind: str, name: str, owner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ocserv.main(["plugin", "new", name, "--kind", kind, "--into", str(tmp_path)]) != 0
+    assert f"'{name}' is the back end of {owner};" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = written(tmp_path, "auth")
     before = sorted(path.stat().st_mtime_ns for path in folder.rglob("*"))

@@ -144,3 +144,9 @@ def test_mask_and_prefix_are_the_same_route(number: int, prefix: int) -> None:
 @given(st.sampled_from(SYNTAXES), st.text(alphabet=st.sampled_from("0123456789abf.:/()!tcp, "), max_size=30))
 def test_a_syntax_refuses_with_a_sentence_or_not_at_all(syntax: Syntax, text: str) -> None:
     assert refusal(syntax.parse, text) is None or "'" in str(refusal(syntax.parse, text))
+
+
+@pytest.mark.parametrize("text", ["tcp(443)", "icmp()", "sctp(1)"])
+def test_a_port_rule_is_shown_as_it_was_written(text: str) -> None:
+    assert [str(rule) for rule in parse_port_rules(f"{text}")] == [text]
+    assert [str(rule) for rule in parse_port_rules(f"!({text})")] == [f"!{text}"]

@@ -131,3 +131,14 @@ def test_only_a_user_has_addresses_of_his_own() -> None:
 def test_a_session_travels() -> None:
     session = effective(NET4, UserOptions(routes=("198.51.100.0/24",), explicit_ipv4="192.0.2.9"))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(session), type=SessionConfig) == session
+
+
+def test_networks_behind_others_are_routes_but_for_ones_own() -> None:
+    user = UserOptions(iroutes=("203.0.113.0/24",))
+    exposed = ("203.0.113.0/24", "192.0.2.0/24", "198.51.100.0/24")
+    session = effective(VhostOptions(routes=("198.51.100.0/24",)), user, exposed)
+    assert session.routes == ("198.51.100.0/24", "192.0.2.0/24")
+
+
+def test_who_sends_everything_needs_no_routes_to_what_is_behind_others() -> None:
+    assert effective(VhostOptions(), None, ("192.0.2.0/24",)).routes == ()

@@ -6,7 +6,9 @@ import ast
 import importlib.util
 import json
 import sqlite3
+import textwrap
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -30,6 +32,35 @@ def example(distribution: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def from_the_page(language: str) -> str:
+    """The first piece of this language in docs/writing-a-backend.md."""
+    page = (EXAMPLES.parent / "docs" / "writing-a-backend.md").read_text()
+    return textwrap.dedent(page.partition(f"   ```{language}\n")[2].partition("   ```\n")[0])
+
+
+def test_the_files_of_the_page_belong_together() -> None:
+    project = tomllib.loads(from_the_page("toml"))["project"]
+    assert project["entry-points"]["ocserv.auth"] == {"voucher": "ocserv_auth_voucher:VoucherAuth"}
+    assert "class VoucherAuth:" in from_the_page("python")
+    assert (project["name"], project["dependencies"]) == ("ocserv-auth-voucher", ["ocserv-core>=0.1,<1"])
+
+
+def first_of_the_page() -> Any:
+    words: dict[str, Any] = {}
+    exec(from_the_page("python"), words)
+    return words["VoucherAuth"]
+
+
+class TestFirstOfThePage(AuthContract):
+    factory = first_of_the_page()
+    right, wrong = ("winter-2027",), ("spring-1999",)
+
+    @pytest.fixture
+    def options(self, tmp_path: Path) -> Mapping[str, str]:
+        (tmp_path / "vouchers").write_text("summer-2026\nwinter-2027\n")
+        return {"file": str(tmp_path / "vouchers")}
 
 
 class TestVoucher(AuthContract):

@@ -14,6 +14,7 @@ from ocserv_core.bridge._native import ffi, lib
 
 from ..bridge import captured
 from ..bridge.packet_model import ACK, CWR, FIN, PSH, Ip, Tcp, Vnet, gathered_vnet, udp, unsummed
+from ..protocol import test_proxyproto as proxy_headers
 
 CORPUS = Path(__file__).parent / "corpus"
 V4, V6 = Ip(), Ip("2001:db8::1", "2001:db8:1::7")
@@ -251,9 +252,19 @@ def hello() -> Seeds:
     }
 
 
+# ---- proxyproto: a PROXY header, and what follows
+
+
+def proxyproto() -> Seeds:
+    names = {name.replace(" ", "-").replace(",", ""): data for name, (data, _) in proxy_headers.GOOD.items()}
+    spoilt = {name.replace(" ", "-").replace("'", ""): data for name, (data, _) in proxy_headers.BAD.items()}
+    short = {name: data + proxy_headers.HELLO for name, data in (names | spoilt).items() if len(data) <= 400}
+    return short | {"v2-cut": names["v2-TCP6"][:-9]}
+
+
 def write() -> None:
     """All of them; what is there already under another name stays."""
-    for make in (segment, coalesce, compress, stream, datagrams, library, hello):
+    for make in (segment, coalesce, compress, stream, datagrams, library, hello, proxyproto):
         folder = CORPUS / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in make().items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..conftest import no_lab
+from ..machine import no_lab
 from .lab import Lab, remove_folders
 from .network import remove_leftovers
 

@@ -35,6 +35,8 @@ GATEWAY6 = "2001:db8:1::1"
 FOLDER = "ocserv-lab"
 """The beginning of the names of labs' folders; the pid of the test process follows."""
 
+ACTIVATOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "activator.py")
+
 GROUPS = {"alice": "staff,guests", "bob": "staff", "carol": "*"}
 """The users that every lab has; `lab.passwords` knows their passwords."""
 
@@ -45,6 +47,7 @@ class Lab:
     def __init__(self, *, certificate: str = "ECDSA") -> None:
         self.folder = tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-")
         self._started: list[Watched | Server | Client] = []
+        self._folders: list[str] = []
         self.network: Network | None = None
         self.passwords: dict[str, str] = {}
         try:
@@ -114,9 +117,20 @@ class Lab:
         argv = [*OCSERV, "-f", "--log-stderr", "-c", self.configure(file, **options)]
         return self.run_server(argv, self.path("occtl.sock"))
 
-    def run_server(self, argv: Sequence[str], control_socket: str) -> Server:
-        """Start it by any words."""
-        server = Server(self.namespace, argv, control_socket)
+    def launch_at(self, home: Namespace, **options: Option) -> Server:
+        """Start it in another namespace than clients meet."""
+        argv = [*OCSERV, "-f", "--log-stderr", "-c", self.configure(**options)]
+        return self.run_server(argv, self.path("occtl.sock"), at=home)
+
+    def activate(self, sockets: Sequence[str], *, pid: str = "", **options: Option) -> Server:
+        """Start it as systemd does that has opened these (tcp6:443, udp:443 …), for the process `pid` if not it."""
+        words = [sys.executable, ACTIVATOR, pid, ",".join(sockets)]
+        argv = [*words, *OCSERV, "-f", "--log-stderr", "-c", self.configure(**options)]
+        return self.run_server(argv, self.path("occtl.sock"))
+
+    def run_server(self, argv: Sequence[str], control_socket: str, *, at: Namespace | None = None) -> Server:
+        """Start it by any words; in another namespace than clients meet, where `at` is one."""
+        server = Server(at or self.namespace, argv, control_socket)
         self._started.append(server)
         return server
 
@@ -132,6 +146,23 @@ class Lab:
         )
         argv = [sys.executable, program, "-f", "--log-stderr", "-c", self.configure(**options)]
         return self.run_server(argv, self.path("occtl.sock")).await_listening()
+
+    def keep(self, process: Watched) -> None:
+        """It ends with the lab."""
+        self._started.append(process)
+
+    def beside(self) -> Namespace:
+        """A namespace without neighbours."""
+        assert self.network is not None
+        return self.network.alone()
+
+    def name_hosts(self, name: str, *addresses: str) -> None:
+        """What the server's machine finds under a name. ip(8) has /etc/hosts of a namespace by this path."""
+        folder = f"/etc/netns/{self.namespace.name}"
+        os.makedirs(folder, exist_ok=True)
+        self._folders.append(folder)
+        with open(f"{folder}/hosts", "w", encoding="ascii") as file:
+            file.writelines(f"{address} {name}\n" for address in addresses)
 
     # ---- clients
 
@@ -188,9 +219,15 @@ class Lab:
 
     def connect_by_name(self, name: str, *, pin: str = "") -> Client:
         """alice's tunnel to the server by one of its names, by which it chooses the vhost."""
-        words = ["--user=alice", "--passwd-on-stdin", "--script", self.path("script"), "--servercert", pin or self.pin]
-        url = [f"--resolve={name}:{SERVER4}", f"https://{name}/"]
-        return self.run_client([*words, *url], stdin=f"{self.passwords['alice']}\n").await_connected()
+        return self.login_by_name(name, "alice", pin=pin).await_connected()
+
+    def login_by_name(
+        self, name: str, user: str, *, pin: str = "", environment: Mapping[str, str] | None = None
+    ) -> Client:
+        """The same of any user; nothing is waited for."""
+        words = [f"--user={user}", "--passwd-on-stdin", "--non-inter", "--script", self.path("script")]
+        url = ["--servercert", pin or self.pin, f"--resolve={name}:{SERVER4}", f"https://{name}/"]
+        return self.run_client([*words, *url], stdin=f"{self.passwords[user]}\n", environment=environment)
 
     def authenticate(self, user: str = "alice", host: Host | None = None) -> str:
         """A login without a tunnel: the cookie."""
@@ -210,8 +247,9 @@ class Lab:
             started.destroy()
         if self.network is not None:
             self.network.close()
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self.folder)
+        for folder in (self.folder, *self._folders):
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
 def remove_folders() -> None:

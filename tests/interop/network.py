@@ -46,6 +46,11 @@ class Namespace:
         ip("netns", "add", name)
         ip("-n", name, "link", "set", "lo", "up")
 
+    @property
+    def identity(self) -> str:
+        """What /proc/PID/ns/net of a process inside says."""
+        return f"net:[{os.stat(f'/run/netns/{self.name}').st_ino}]"
+
     def argv(self, *argv: str) -> list[str]:
         """The words that run `argv` inside; the process is replaced, so its pid stays."""
         return ["ip", "netns", "exec", self.name, *argv]
@@ -181,6 +186,12 @@ class Network:
         self._all.append(self.server)
         self._outside = Segment(self.server.name, "192.0.2.", "2001:db8::")
         self._outside.open("02:00:00:00:00:01")
+
+    def alone(self) -> Namespace:
+        """One more machine, without neighbours."""
+        namespace = Namespace(f"{self._prefix}-alone{len(self._all)}")
+        self._all.append(namespace)
+        return namespace
 
     def host(self, router: Router | None = None) -> Host:
         """One more machine, beside the server or behind a router."""

@@ -71,6 +71,11 @@ class Server:
         """To main."""
         self._process.send_signal(number)
 
+    def namespaces(self) -> set[str]:
+        """The network namespaces of main's threads."""
+        tasks = os.listdir(f"/proc/{self.pid}/task")
+        return {os.readlink(f"/proc/{self.pid}/task/{task}/ns/net") for task in tasks}
+
     # ---- occtl
 
     def occtl(self, *words: str) -> subprocess.CompletedProcess[str]:

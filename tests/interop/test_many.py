@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
+from .hostile import TlsClient
 from .lab import GATEWAY4, GATEWAY6, Lab
 
 
@@ -73,3 +78,19 @@ def test_an_exhausted_pool_is_told_to_the_client(lab: Lab) -> None:
     second.output.wait_for("VPN service unavailable")
     server.log.wait_for("no tunnel for 'bob'")
     assert first.host.ping(GATEWAY4)
+
+
+BEHIND = """
+from ocserv_core.main.secmod import Secmod
+Secmod.is_behind = property(lambda _self: {behind})
+"""
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_rate_limit_ms_is_a_pause_after_each_connection_while_secmod_is_behind(lab: Lab, behind: bool) -> None:
+    lab.start_altered(BEHIND.format(behind=behind), rate_limit_ms=1500)
+    host = lab.host()
+    began = time.monotonic()
+    for _ in range(3):
+        TlsClient(host).close()
+    assert (time.monotonic() - began >= 2.9) is behind

@@ -137,3 +137,14 @@ def test_any_number_may_listen_to_who_comes_and_goes(lab: Lab) -> None:
     for listener in (first, second):
         listener.output.wait_for(came)
         listener.output.wait_for(r"^default: disconnect user 'alice' .*\(reason: user disconnected, time: ")
+
+
+def test_a_terminated_session_is_gone_with_its_tunnel(lab: Lab) -> None:
+    server = lab.start_server()
+    client = lab.connect("alice")
+    (session,) = server.show("sessions", "all")
+    done = server.occtl("terminate", "session", session["Full session"][:8])
+    assert done.stdout == f"session '{session['Session']}' was terminated\n"
+    assert server.await_disconnected("alice") == "server disconnected"
+    assert client.wait() != 0
+    assert server.show("sessions", "all") == []

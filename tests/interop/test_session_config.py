@@ -10,6 +10,7 @@ import pytest
 from .client import Client
 from .environment import EXAMPLES, Environment, start
 from .lab import GATEWAY4, Lab
+from .network import Host, ip
 
 SAYS = """\
 from ocserv_core.plugin import Denied, hookimpl
@@ -23,6 +24,32 @@ class Backend:
     @hookimpl
     def ocserv_session_config(self, session):
         {act}
+"""
+
+
+MUTE_AT_FIRST = """\
+import asyncio
+import logging
+
+from ocserv_core.plugin import hookimpl
+
+class Backend:
+    ocserv_api = (1, 0)
+
+    def __init__(self, options, context):
+        pass
+
+    @hookimpl
+    async def ocserv_session_config(self, session):
+        with open({asked!r}, "a+") as file:
+            file.write(session.sid + "\\n")
+            file.flush()
+            file.seek(0)
+            times = len(file.readlines())
+        logging.getLogger(__name__).warning("the back end is asked, %d times", times)
+        if times == 1:
+            await asyncio.Event().wait()
+        return {{"dns": "192.0.2.3"}}
 """
 
 
@@ -90,6 +117,26 @@ def test_what_is_wrong_refuses_the_tunnel(lab: Lab, environment: Environment, ac
 # ---- the files of users and groups --------------------------------------------------------------------------------
 
 
+def test_a_tunnel_whose_back_end_was_being_asked_when_secmod_died_is_opened_by_the_next(
+    lab: Lab, environment: Environment
+) -> None:
+    asked = lab.path("asked")
+    environment.write("mute", MUTE_AT_FIRST.format(asked=asked), group="config")
+    server = start(lab, environment, session_config='"mute"')
+    client = lab.resume(lab.authenticate())
+    server.log.wait_for("the back end is asked, 1 times")
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("secmod is back")
+    client.await_connected()
+    assert client.host.ping(GATEWAY4)
+    assert client.environment["INTERNAL_IP4_DNS"] == "192.0.2.3"
+    with open(asked, encoding="ascii") as file:
+        first, second = file.read().split()
+    assert first == second, "one session, by the id that back ends know it by"
+    (user,) = server.show("users")
+    assert user["Username"] == "alice"
+
+
 def test_the_files_of_groups_and_users_hold(lab: Lab) -> None:
     users, groups = (lab.path(name) for name in ("users", "groups"))
     os.mkdir(users)
@@ -102,6 +149,27 @@ def test_the_files_of_groups_and_users_hold(lab: Lab) -> None:
     assert (client.address4, client.environment["INTERNAL_IP4_DNS"]) == ("198.51.100.77", "192.0.2.53")
     assert client.host.ping(GATEWAY4)
     assert "INTERNAL_IP4_DNS" not in lab.connect("bob").environment
+
+
+def test_packets_come_from_the_networks_behind_the_client_and_from_no_others(lab: Lab) -> None:
+    os.mkdir(lab.path("users"))
+    lab.write("users/alice", "iroute = 203.0.113.0/24\n")
+    server = lab.start_server(config_per_user=lab.path("users"))
+    client = lab.connect("alice")
+    behind, foreign = "203.0.113.9", "192.0.2.99"
+    (device,) = {user["Device"] for user in server.show("users")}
+    for source in (behind, foreign):
+        ip("-n", client.host.name, "address", "add", f"{source}/32", "dev", "lo")
+        ip("-n", lab.namespace.name, "route", "add", f"{source}/32", "dev", device)
+    assert _answered(client.host, behind)
+    assert not _answered(client.host, foreign)
+    client.disconnect()
+    server.log.wait_for(r"packets thrown away: .*\b1 foreign")
+
+
+def _answered(host: Host, source: str) -> bool:
+    """Whether one ping from that address is."""
+    return host.run("ping", "-c", "1", "-W", "2", "-I", source, GATEWAY4).returncode == 0
 
 
 def test_a_malformed_file_refuses_its_user_alone(lab: Lab) -> None:

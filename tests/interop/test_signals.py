@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 
 import pytest
 
@@ -196,3 +197,31 @@ def test_usr2_looks_at_revocation_lists_and_hurts_nobody(lab: Lab) -> None:
     server.send_signal(signal.SIGUSR2)
     server.log.wait_for("SIGUSR2: revocation lists are looked at")
     assert client.host.ping(GATEWAY4)
+
+
+def test_a_server_that_drains_serves_nobody_new_and_those_who_are_there_for_a_while(lab: Lab) -> None:
+    server = lab.start_server(udp_port=443, server_drain_ms=4000)
+    client = lab.connect("alice")
+    client.await_dtls()
+    began = time.monotonic()
+    server.send_signal(signal.SIGTERM)
+    server.log.wait_for("draining: 1 connections may go on for 4.0 s")
+    refused = lab.login("bob")
+    assert refused.wait() != 0
+    assert "Connection refused" in refused.output.text
+    assert client.host.ping(GATEWAY4)
+    server.send_signal(signal.SIGTERM)  # which changes nothing
+    assert server.wait() == 0
+    assert 4.0 <= time.monotonic() - began < 8.0
+    client.wait()
+    assert client.output.find("Received server disconnect: .*shutting down")
+
+
+def test_a_server_that_drains_ends_with_its_last_connection(lab: Lab) -> None:
+    server = lab.start_server(server_drain_ms=60_000)
+    client = lab.connect("alice")
+    server.send_signal(signal.SIGTERM)
+    server.log.wait_for("draining")
+    client.disconnect()
+    assert server.wait() == 0
+    assert server.await_disconnected("alice") == "user disconnected"

@@ -31,6 +31,8 @@ ALICE = control.UserEntry(
         control.ShowUser("alice"),
         control.ShowId(-1),
         control.DisconnectUser("alice", terminate=True),
+        control.ShowBans(points=True),
+        control.Unban("192.0.2.9"),
         control.Reload(),
     ],
 )

@@ -15,6 +15,8 @@ from ocserv_core.config.session import SessionConfig
 from ocserv_core.errors import ConfigError, ConfigErrors
 from ocserv_core.ipc import control
 from ocserv_core.ipc.control import (
+    BanEntry,
+    BanTable,
     DisconnectId,
     DisconnectUser,
     Done,
@@ -24,6 +26,7 @@ from ocserv_core.ipc.control import (
     Request,
     SessionEvent,
     SessionTable,
+    ShowBans,
     ShowEvents,
     ShowId,
     ShowPlugins,
@@ -33,6 +36,8 @@ from ocserv_core.ipc.control import (
     ShowUsers,
     StatusReport,
     Stop,
+    TerminateSession,
+    Unban,
     UserEntry,
     UserState,
     UserTable,
@@ -45,6 +50,7 @@ from ocserv_core.main.events import Events
 from ocserv_core.main.plugins import NO_PLUGINS
 from ocserv_core.main.records import ConnectionState, TunnelRecord, WorkerRecord
 from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
+from ocserv_core.state.bans import Points
 from tests.loop import on_loop, until
 
 STATUS = StatusReport(True, 1, (2,), 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
@@ -75,7 +81,7 @@ class House:
         self.postponed: tuple[str, ...] = ()
         self.stopped = False
         self.events = Events()
-        parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS)
+        parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS, self)
         self.server = ControlServer(*parts)
         self.address = f"\0ocserv-test-{os.getpid()}-{id(self)}"
 
@@ -100,6 +106,17 @@ class House:
             UserEntry(100 + number, UserState.CONNECTED, "default", "192.0.2.7", "192.0.2.1", 0.0, name)
             for number, name in names.items()
         ]
+
+    def banned(self) -> list[Points]:
+        return [Points("192.0.2.9", 90, 0.0, 300.0)]
+
+    def known(self) -> list[Points]:
+        return [*self.banned(), Points("192.0.2.8", 1, 0.0, 300.0)]
+
+    def unban(self, ip: str) -> bool:
+        if ip == "example":
+            raise ValueError("'example' is no address")
+        return ip == "192.0.2.9"
 
     async def reload(self) -> tuple[str, ...]:
         if self.reload_error:
@@ -356,6 +373,17 @@ def _as_nobody(command: list[str]) -> str:
     return ran.stdout or ran.stderr
 
 
+def test_secmod_is_told_to_forget_a_session() -> None:
+    async def dialogue(house: House) -> None:
+        house.rows = [sid_row(1, "alice")]
+        assert await house.ask(TerminateSession(SessionId("sid-1"))) == Done(True)
+        assert (house.told, house.ended) == ([Revoke(SessionId("sid-1"))], [])
+        assert await house.ask(TerminateSession(SessionId("sid-9"))) == Done(False)
+        assert len(house.told) == 1
+
+    play(dialogue)
+
+
 # ---- events -------------------------------------------------------------------------------------------------------
 
 
@@ -371,5 +399,24 @@ def test_events_follow_the_table_of_who_is_there() -> None:
             left = asyncio.create_task(until(lambda: not house.events.listening))
             connection.shutdown(socket.SHUT_WR)
             await left
+
+    play(dialogue)
+
+
+def test_who_is_banned_and_who_has_points() -> None:
+    async def dialogue(house: House) -> None:
+        worst = BanEntry("192.0.2.9", 90, 300.0)
+        assert await house.ask(ShowBans()) == BanTable((worst,))
+        assert await house.ask(ShowBans(points=True)) == BanTable((worst, BanEntry("192.0.2.8", 1, 300.0)))
+
+    play(dialogue)
+
+
+@pytest.mark.parametrize(("ip", "ok"), [("192.0.2.9", True), ("192.0.2.7", False), ("example", False)])
+def test_an_address_is_forgiven(ip: str, ok: bool) -> None:
+    async def dialogue(house: House) -> None:
+        answer = await house.ask(Unban(ip))
+        assert isinstance(answer, Done)
+        assert answer.ok is ok
 
     play(dialogue)

@@ -22,6 +22,7 @@ from ocserv_core.ipc.messages import (
     AuthGranted,
     AuthInit,
     AuthPrompt,
+    BanPoints,
     CliStats,
     FromSecmodToMain,
     FromSecmodToWorker,
@@ -66,6 +67,7 @@ class House:
         self.services = 0
         self.doomed = False
         self.cut_off: list[int] = []
+        self.points: list[BanPoints] = []
         self.worker: Channel[FromSecmodToWorker] | None = None
         self.secmod = Secmod(
             {},
@@ -74,6 +76,7 @@ class House:
             on_disconnect=lambda _message: None,
             on_update=lambda _message: None,
             on_cut_off=self.cut_off.append,
+            on_points=self.points.append,
             on_death=self._on_death,
         )
         self.configuration = Configuration(self.secmod, cast("Nurseries", FakeNurseries()))

@@ -30,7 +30,8 @@ def final(traffic: Traffic) -> FinalStats:
 def status() -> Status:
     """Of a server without a connection."""
     secmod = cast("Any", SimpleNamespace(stats=SecmodStats(0, 0, 0, 0.0, 0.0), pid=7))
-    made = Status(lambda: config(""), secmod, ResumptionCache(8, 300.0))
+    admission = cast("Any", SimpleNamespace(banned=lambda: [None] * 2))
+    made = Status(lambda: config(""), secmod, ResumptionCache(8, 300.0), admission)
     made.workers = cast("Any", SimpleNamespace(records={}, clients_cut_off=0))
     return made
 

@@ -202,3 +202,18 @@ def test_at_the_end_the_port_is_free_and_nothing_is_left(house: UdpHouse) -> Non
     before = settled_descriptors()
     on_loop(dialogue())
     assert open_descriptors() == before
+
+
+def test_a_hello_from_a_banned_address_is_dropped_until_it_is_forgiven(house: UdpHouse) -> None:
+    async def dialogue() -> None:
+        async with house.serving():
+            alice = house.peer()
+            house.banned.add(HOME)
+            with house.client() as client:
+                client.send(hello(alice.dtls_id))
+                await assert_nothing_for(alice, house, client)
+                house.banned.clear()
+                client.send(hello(alice.dtls_id))
+                (await alice.hear()).flow.close()
+
+    on_loop(dialogue())

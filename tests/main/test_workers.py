@@ -17,6 +17,7 @@ from ocserv_core.errors import PeerViolation
 from ocserv_core.ipc.channel import Channel
 from ocserv_core.ipc.messages import (
     AuthCookieRequest,
+    ClientAddress,
     DtlsEstablished,
     FromMainToWorker,
     LatencyStats,
@@ -65,6 +66,7 @@ class FakeNursery:
 
     def __init__(self) -> None:
         self.generation = 1
+        self.proxied = False
         self.spawned: list[tuple[Spawn, list[socket.socket], int]] = []
         self.retired: list[int] = []
         self.crashed: list[int] = []
@@ -150,8 +152,14 @@ class House:
         searcher: Any = self.searcher
         requests = Requests(sessions, self.resumption, lambda: self.workers, lambda: self.config, latency, searcher)
         nursery, secmod = cast("Nurseries", self.nursery), cast("Secmod", self.secmod)
-        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end)
+        self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end, self._refuses)
+        self.asked_about: list[tuple[Endpoint, Endpoint]] = []
+        self.refused = False
         self.fakes: list[FakeWorker] = []
+
+    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+        self.asked_about.append((remote, local))
+        return self.refused
 
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         self.ended.append((record, traffic))
@@ -215,7 +223,129 @@ def test_a_connection_becomes_a_worker_that_secmod_knows(house: House) -> None:
     on_loop(dialogue())
 
 
-def test_a_worker_and_its_end_leave_no_descriptor(house: House) -> None:
+TELLS = ClientAddress(Endpoint("203.0.113.7", 51234), Endpoint("192.0.2.2", 443))
+
+
+@pytest.fixture
+def front(house: House) -> House:
+    """Behind a balancer."""
+    house.nursery.proxied = True
+    return house
+
+
+def test_behind_a_balancer_secmod_hears_of_a_worker_when_its_client_is_known(front: House) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        assert (front.secmod.attached, front.asked_about) == ([], [])
+        worker.main.send(TELLS)
+        await until(lambda: front.secmod.attached)
+        assert front.secmod.attached == [WorkerAttach(record.number, TELLS.remote, TELLS.local)]
+        assert front.asked_about == [(TELLS.remote, TELLS.local)]
+        assert (record.remote, record.local, record.state) == (TELLS.remote, TELLS.local, ConnectionState.PRE_AUTH)
+        front.workers.on_exited(1, 100, 0)
+
+    on_loop(dialogue())
+
+
+def test_a_client_that_is_not_served_is_ended_when_it_is_known(front: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def dialogue() -> None:
+        front.refused = True
+        record, worker = front.spawn(pid=100)
+        worker.main.send(TELLS)
+        await until(lambda: front.killed)
+        assert (front.killed, record.state, front.secmod.attached) == ([100], ConnectionState.ENDED, [])
+        assert record.reason is DisconnectReason.UNSPECIFIED
+        front.workers.on_exited(1, 100, -9)
+        assert caplog.messages == ["203.0.113.7:51234 is refused: it is banned"]
+
+    on_loop(dialogue())
+
+
+def test_one_that_is_refused_before_the_nursery_has_named_it_is_killed_then(front: House) -> None:
+    async def dialogue() -> None:
+        front.refused = True
+        record, worker = front.spawn()
+        worker.main.send(TELLS)
+        await until(lambda: record.state is ConnectionState.ENDED)
+        front.on_spawned(1, record.number, 100)
+        assert front.killed == [100]
+        front.workers.on_exited(1, 100, -9)
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize("early", [ASKS, ResumeFetch("default", b"id"), INFO])
+def test_before_the_address_nothing_else_is_said(front: House, early: Message) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        worker.main.send(early)
+        await cut_off(front, record)
+
+    on_loop(dialogue())
+
+
+def test_an_address_is_told_once(front: House) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        worker.main.send(TELLS)
+        worker.main.send(TELLS)
+        await cut_off(front, record)
+
+    on_loop(dialogue())
+
+
+def test_where_there_is_no_balancer_no_address_is_told(house: House) -> None:
+    async def dialogue() -> None:
+        record, worker = house.spawn(pid=100)
+        worker.main.send(TELLS)
+        await cut_off(house, record)
+        assert record.remote == CLIENT
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Endpoint("localhost", 1),
+        Endpoint("", 1),
+        Endpoint("2001:DB8::7", 1),
+        Endpoint("fe80::1%eth0", 1),
+        Endpoint("203.0.113.7", 65536),
+        Endpoint("203.0.113.7", -1),
+    ],
+)
+def test_an_address_is_one(front: House, end: Endpoint) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        worker.main.send(ClientAddress(end, HERE))
+        await cut_off(front, record)
+        assert record.remote == CLIENT
+
+    on_loop(dialogue())
+
+
+def test_a_new_secmod_hears_of_it_when_its_client_is_known(front: House) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        front.workers.attach_all()
+        assert front.secmod.attached == []
+        worker.main.send(TELLS)
+        await until(lambda: front.secmod.attached)
+        front.workers.attach_all()
+        assert len(front.secmod.attached) == 2
+        assert isinstance(worker.main.receive(1.0).message, SecmodAttach)
+        front.workers.on_exited(1, record.pid, 0)
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_a_worker_and_its_end_leave_no_descriptor(house: House, proxied: bool) -> None:
+    house.nursery.proxied = proxied
+
     async def dialogue() -> None:
         house.spawn(pid=100)
         house.workers.on_exited(1, 100, 0)

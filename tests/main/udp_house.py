@@ -95,7 +95,8 @@ class UdpHouse(House):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
-        self.udp = Udp(self.associations, self.searcher, self.workers)
+        self.banned: set[str] = set()
+        self.udp = Udp(self.associations, self.searcher, self.workers, self.banned.__contains__)
 
     def _on_end(self, record: WorkerRecord, traffic: Traffic) -> None:
         super()._on_end(record, traffic)

@@ -130,6 +130,27 @@ def test_an_authenticate_may_be_a_plain_def(site: Site) -> None:
     assert site.load("ours")[0]["loaded"] == ["Backend"]
 
 
+@pytest.mark.parametrize("where", ["    def __init__(self", ""], ids=["made", "imported"])
+def test_one_that_would_end_the_process_is_refused(site: Site, where: str) -> None:
+    leaving = GOOD.replace(where, "    def __init__(self, _options, _context): raise SystemExit(3)\n    def old(self")
+    site.install("ours", leaving if where else f"raise SystemExit(3)\n{GOOD}")
+    said = site.refusal("ours")
+    assert said.startswith("o.conf:1: ")
+    assert said.endswith(": SystemExit(3)")
+
+
+def test_a_hook_that_is_not_marked_is_refused(site: Site) -> None:
+    site.install("ours", GOOD.replace("@hookimpl\n", "\n"))
+    assert site.refusal("ours") == "o.conf:1: ours: ocserv_authenticate has no @hookimpl"
+
+
+def test_a_back_end_without_the_hook_that_it_is_for_is_refused(site: Site) -> None:
+    site.install("ours", f"{GOOD}\ndel Backend.ocserv_authenticate\n")
+    assert site.refusal("ours") == (
+        "o.conf:1: ours: it has no ocserv_authenticate, which a back end of ocserv.auth is for"
+    )
+
+
 def test_limits_of_another_kind_are_refused(site: Site) -> None:
     site.install("ours", GOOD.replace("ocserv_api = (1, 0)", "ocserv_api = (1, 0)\n    ocserv_limits = 3"))
     assert site.refusal("ours") == "o.conf:1: ours: ocserv_limits must be Limits(…), not 3"
@@ -152,6 +173,8 @@ def test_a_hook_with_an_argument_that_the_spec_has_not_is_refused(site: Site) ->
         ("threads=-1", "threads must be at least 1, not -1"),
         ("failures=0", "failures must be at least 1, not 0"),
         ("deadline=0.0", "deadline and pause must be positive"),
+        ("concurrency=1.5", "concurrency must be a whole number, not 1.5"),
+        ("deadline='5'", "deadline must be a number of seconds, not '5'"),
         ("pause=-1.0", "deadline and pause must be positive"),
     ],
 )

@@ -11,7 +11,7 @@ from ocserv_core.model import Cookie, SessionId
 from ocserv_core.protocol.http1 import RequestReader
 from ocserv_core.protocol.login import Login
 from ocserv_core.protocol.login_table import Input, State
-from ocserv_core.protocol.login_words import Close, Command, ConnectionFacts, LoginSettings, Send
+from ocserv_core.protocol.login_words import AskInit, Close, Command, ConnectionFacts, LoginSettings, Send
 
 COOKIE = "c" * 43
 HANDLE = "conversation-1"
@@ -150,6 +150,11 @@ class Dialogue:
     def _take(self, commands: list[Command]) -> Command:
         self.commands = commands
         return commands[0]
+
+    @property
+    def asks_secmod(self) -> bool:
+        """Whether the last word was a new login's."""
+        return any(isinstance(command, AskInit) for command in self.commands)
 
     @property
     def closed(self) -> bool:

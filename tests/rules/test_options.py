@@ -23,7 +23,7 @@ SHOWS = ("main.status",)
 NOT_USED: dict[str, str] = {}
 """Supported options that nothing looks at, and why that is right."""
 
-USED_ALREADY = {"iroute": "routes come with the files of users; where packets may come from goes by it already"}
+USED_ALREADY: dict[str, str] = {}
 """Options that are not supported yet and are looked at, and why that is right."""
 
 

@@ -84,6 +84,11 @@ def test_of_several_that_know_groups_what_all_know_counts() -> None:
     assert (merged.group, merged.groups) == ("guests", ("staff", "guests"))
 
 
+def test_a_back_end_that_knows_one_group_alone_knows_that() -> None:
+    merged = merge(login(), [Identity("alice", "staff"), Identity("alice", "", ("guests", "staff"))])
+    assert (merged.group, merged.groups) == ("staff", ("staff",))
+
+
 def test_a_group_that_one_of_them_does_not_know_denies() -> None:
     with pytest.raises(Denied):
         merge(login(group="choir"), [Identity("alice", "", ("choir", "staff")), Identity("alice", "", ("staff",))])

@@ -10,8 +10,9 @@ import pytest
 
 from ocserv_core.ipc.messages import AuthDenied, AuthGranted, AuthLost, AuthPrompt, Message
 from ocserv_core.model import Cookie, Identity, SessionId
-from ocserv_core.plugin import Ask, Denied, Login, Prompt
+from ocserv_core.plugin import Ask, Denied, Login, Prompt, Unavailable
 from ocserv_core.secmod import conversation, parking
+from ocserv_core.secmod.child import ChildFault
 from ocserv_core.secmod.composition import Method
 from ocserv_core.secmod.conversation import MAX_ROUNDS, Conversation, Conversations
 from ocserv_core.secmod.parking import MAX_PARKED, Parking
@@ -28,10 +29,11 @@ class Desk:
 
     def __init__(self, parked: int = MAX_PARKED) -> None:
         handles = (f"handle-{number}" for number in itertools.count(1))
-        self.logins = Conversations(handles.__next__, self._grant, self.failed, Parking(parked))
+        self.logins = Conversations(handles.__next__, self._grant, self.failed, self.wrong, Parking(parked))
         self.grant_fault: Exception | None = None
         self.granted: list[Identity] = []
         self.failures: list[Login] = []
+        self.wrong_answers: list[Login] = []
         self.heard: list[Message] = []
 
     async def _grant(self, _login: Login, _method: Method, identity: Identity) -> AuthGranted:
@@ -39,6 +41,9 @@ class Desk:
             raise self.grant_fault
         self.granted.append(identity)
         return GRANTED
+
+    def wrong(self, login: Login) -> None:
+        self.wrong_answers.append(login)
 
     def failed(self, login: Login) -> None:
         self.failures.append(login)
@@ -403,6 +408,49 @@ def test_what_is_no_identity_is_a_denial_not_silence(returned: object) -> None:
     on_loop(dialogue())
 
 
+def test_a_back_end_that_is_not_available_is_nobody_s_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def silent(_login: Login, _ask: Ask) -> Identity:
+        raise Unavailable("the server\nis silent")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(silent)
+        assert await desk.hear() == AuthDenied("The server is busy, please try again later.")
+        assert desk.failures == []
+
+    on_loop(dialogue())
+    assert "failed: the back end 'b0' is not available: the server is silent" in caplog.text
+
+
+def test_the_end_of_a_child_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def crashing(_login: Login, _ask: Ask) -> Identity:
+        raise ChildFault("its process ended by SIGSEGV")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(crashing)
+        assert await desk.hear() == AuthDenied("Login failed.")
+
+    on_loop(dialogue())
+    assert f"'b0' failed in a login of 'alice' from {HERE}: its process ended by SIGSEGV" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_worker_that_began_a_login_cannot_give_it_up_for_the_one_that_goes_on() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        began: list[Message] = []
+        composition = compose({"b0": Backend(two_questions)})
+        mine = desk.logins.start(login(), composition.methods[0], 20.0, began.append)
+        assert mine is not None
+        await until(lambda: began)
+        assert await desk.answer("right") == AuthPrompt("handle-1", "Token:", 1, secret=False)
+        desk.logins.give_up(mine, began.append)
+        assert await desk.answer("any") == GRANTED
+
+    on_loop(dialogue())
+
+
 def test_a_login_that_is_given_up_before_it_ran_leaves_nothing_behind() -> None:
     async def dialogue() -> None:
         desk = Desk()
@@ -428,3 +476,33 @@ def test_an_answer_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
 
     on_loop(dialogue())
     assert "a-secret-answer" not in caplog.text
+
+
+def test_a_password_that_is_asked_for_again_and_a_denial_are_a_wrong_answer_each() -> None:
+    async def three_tries(_login: Login, ask: Ask) -> Identity:
+        for attempt in range(3):
+            await ask(Prompt("Password:", again=attempt > 0))
+        raise Denied("Login failed.")
+
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(three_tries)
+        await desk.hear()
+        for told in (1, 2, 3):
+            await desk.answer("wrong")
+            assert [login.remote_ip for login in desk.wrong_answers] == [HERE] * told
+
+    on_loop(dialogue())
+
+
+def test_another_question_and_a_fault_of_ours_are_no_wrong_answer() -> None:
+    async def dialogue() -> None:
+        desk = Desk()
+        desk.start(two_questions)
+        await desk.hear()
+        await desk.answer("right")
+        desk.start(broken)
+        assert await desk.hear() == AuthDenied("Login failed.")
+        assert desk.wrong_answers == []
+
+    on_loop(dialogue())

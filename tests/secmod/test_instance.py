@@ -42,6 +42,22 @@ def become(one: Instance, rounds: Rounds) -> None:
     one.plugin.implementation.rounds = rounds
 
 
+async def half_open() -> Instance:
+    """One that was silent, and is tried again."""
+    one = of(silent, failures=1, pause=0.0)
+    with pytest.raises(Unavailable):
+        await one.authenticate(login(), right)
+    assert one.breaker is BreakerState.HALF_OPEN
+    return one
+
+
+def pass_time(seconds: float) -> None:
+    """On the clock of the running loop, of which a dialogue has LIMIT."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+
+
 def right(_prompt: Prompt) -> Awaitable[str]:
     """A user who knows the password."""
 
@@ -305,6 +321,126 @@ def test_a_denial_is_an_answer_as_good_as_a_grant(word: str) -> None:
         with pytest.raises(Unavailable):
             await one.authenticate(login(), right)
         assert one.breaker is BreakerState.CLOSED
+        assert (one.counters.denied, one.counters.granted) == ((1, 0) if word == "wrong" else (0, 1))
+
+    on_loop(dialogue())
+
+
+def test_a_wait_in_the_queue_takes_nothing_of_the_time_to_work() -> None:
+    async def dialogue() -> None:
+        free, answered = asyncio.Event(), asyncio.Event()
+
+        async def rounds(login: Login, _ask: Ask) -> Identity:
+            await (free if login.username == "bob" else answered).wait()
+            return Identity(login.username)
+
+        one = of(rounds, concurrency=1, deadline=14.0)
+        bob, alice = (asyncio.create_task(one.authenticate(login(name), right)) for name in ("bob", "alice"))
+        await until(lambda: one.waiting == 1)
+        pass_time(11.0)
+        free.set()
+        assert (await bob).username == "bob"
+        await until(lambda: one.working == 1)
+        pass_time(11.0)
+        await turn()
+        answered.set()
+        assert await alice == ALICE
+
+    on_loop(dialogue())
+
+
+def test_who_gives_up_in_the_queue_is_not_counted_there_any_more() -> None:
+    async def dialogue() -> None:
+        one = of(for_ever, concurrency=1, queue=1)
+        bob = asyncio.create_task(one.authenticate(login("bob"), right))
+        await until(lambda: one.working == 1)
+        alice = asyncio.create_task(one.authenticate(login(), right))
+        await until(lambda: one.waiting == 1)
+        for each in (alice, bob):
+            each.cancel()
+        await asyncio.gather(alice, bob, return_exceptions=True)
+        become(one, one_password)
+        assert await one.authenticate(login(), right) == ALICE
+        assert (one.waiting, one.working) == (0, 0)
+
+    on_loop(dialogue())
+
+
+def test_after_a_recovery_what_is_new_counts_and_what_is_old_does_not() -> None:
+    async def dialogue() -> None:
+        one = of(for_ever, failures=1, pause=0.0)
+        late = asyncio.Event()
+
+        async def slow(asked: Login, ask: Ask) -> Identity:
+            await late.wait()
+            return await silent(asked, ask)
+
+        become(one, slow)
+        old = asyncio.create_task(one.authenticate(login("bob"), right))
+        await until(lambda: one.working == 1)
+        become(one, silent)
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        become(one, one_password)
+        assert await one.authenticate(login(), right) == ALICE
+        late.set()
+        with pytest.raises(Unavailable):
+            await old
+        found = [one.breaker]
+        become(one, silent)
+        with pytest.raises(Unavailable):
+            await one.authenticate(login(), right)
+        assert [*found, one.breaker] == [BreakerState.CLOSED, BreakerState.HALF_OPEN]
+
+    on_loop(dialogue())
+
+
+def test_a_probe_that_waits_for_its_user_lets_the_next_try() -> None:
+    async def dialogue() -> None:
+        one = await half_open()
+        become(one, one_password)
+        user = User()
+        parked = asyncio.create_task(one.authenticate(login(), user.ask))
+        await until(lambda: user.asked)
+        assert await one.authenticate(login(), right) == ALICE
+        user.word.set_result("right")
+        assert await parked == ALICE
+
+    on_loop(dialogue())
+
+
+def test_a_probe_that_ends_without_a_word_on_the_back_end_lets_the_next_try() -> None:
+    async def dialogue() -> None:
+        one = await half_open()
+        become(one, broken)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await one.authenticate(login(), right)
+        become(one, one_password)
+        assert await one.authenticate(login(), right) == ALICE
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        Identity(7),  # type: ignore[arg-type]  # a back end need not be typed
+        Identity("alice", groups=("staff", None)),  # type: ignore[arg-type]
+        Identity("alice", attributes={"Class": 1.5}),  # type: ignore[dict-item]
+        Identity("alice", attributes={"Class": 2**64}),
+        Identity("half a \ud800"),
+    ],
+    ids=str,
+)
+def test_an_identity_that_cannot_be_kept_is_its_login_s_fault(identity: Identity) -> None:
+    async def careless(_login: Login, _ask: Ask) -> Identity:
+        return identity
+
+    async def dialogue() -> None:
+        one = of(careless)
+        with pytest.raises((ValueError, TypeError, OverflowError)):
+            await one.authenticate(login(), right)
+        assert (one.counters.failed, one.counters.granted) == (1, 0)
 
     on_loop(dialogue())
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from ocserv_core.config.build import read_config
 from ocserv_core.config.tree import ServerConfig
 from ocserv_core.errors import ConfigErrors
+from ocserv_core.plugin import hookimpl
 from ocserv_core.secmod.prepare import prepare
 
 from . import pki
@@ -110,6 +111,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 def test_groups_that_a_back_end_cannot_tell_are_told_at_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @hookimpl
     def fail(_self: object) -> None:
         raise RuntimeError("a bug")
 

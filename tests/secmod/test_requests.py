@@ -68,10 +68,11 @@ class Desk:
         }
         self.prepared = Prepared(1, server, vhosts)
         handles = (f"handle-{number}" for number in itertools.count(1))
-        self.logins = Conversations(handles.__next__, self._grant, lambda _login: None)
+        self.logins = Conversations(handles.__next__, self._grant, lambda _login: None, lambda _login: None)
         self.stats: list[tuple[SessionId, Traffic]] = []
         self.logged_out: list[Cookie] = []
         self.granted: list[Login] = []
+        self.kerberos: list[str] = []
 
     async def _grant(self, login: Login, _method: Method, identity: Identity) -> AuthGranted:
         self.granted.append(login)
@@ -92,7 +93,7 @@ class Worker:
 
     def __init__(self, desk: Desk, ip: str = "192.0.2.7") -> None:
         remote, local = Endpoint(ip, 40000), Endpoint("192.0.2.1", 443)
-        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk, KdcForwarder())
+        self.peer = WorkerPeer(1, remote, local, desk.prepared, desk.logins, desk, KdcForwarder(), desk.kerberos.append)
         self.peer.channel = self  # type: ignore[assignment]  # only `send` is asked of it
         self.heard: list[Message] = []
 
@@ -394,3 +395,11 @@ def test_a_back_end_hears_both_ends_of_the_connection() -> None:
         assert [(login.remote_ip, login.local_ip) for login in desk.granted] == [("192.0.2.7", "192.0.2.1")]
 
     on_loop(dialogue())
+
+
+def test_each_kerberos_message_counts_for_the_address_that_main_has_told() -> None:
+    desk = Desk()
+    worker = Worker(desk, "192.0.2.9")
+    worker.say(KdcRequest("default", "/elsewhere", "R", b"message"))
+    worker.say(KdcRequest("default", "/elsewhere", "R", b"message"))
+    assert desk.kerberos == ["192.0.2.9", "192.0.2.9"]

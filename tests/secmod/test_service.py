@@ -24,6 +24,7 @@ from ocserv_core.ipc.messages import (
     AuthGranted,
     AuthInit,
     AuthPrompt,
+    BanPoints,
     CliStats,
     Commit,
     ConfigRefused,
@@ -54,7 +55,17 @@ from ocserv_core.ipc.messages import (
     SignReply,
     WorkerAttach,
 )
-from ocserv_core.model import AddressPair, ClientInfo, Cookie, DisconnectReason, Endpoint, Lease, SessionId, Traffic
+from ocserv_core.model import (
+    AddressPair,
+    ClientInfo,
+    Cookie,
+    DisconnectReason,
+    Endpoint,
+    Lease,
+    Offence,
+    SessionId,
+    Traffic,
+)
 from ocserv_core.secmod import prepare as prepare_module
 from ocserv_core.secmod.service import Service
 from ocserv_core.secmod.sessions import Sessions
@@ -613,3 +624,27 @@ def test_a_whole_life_leaves_no_descriptor_behind(config: ServerConfig) -> None:
     before = settled_descriptors()
     play(config, dialogue)
     assert open_descriptors() == before
+
+
+def test_sessions_are_looked_at_every_sec_mod_db_cleanup_time(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[bool] = []
+    monkeypatch.setattr(Sessions, "sweep", lambda _self: swept.append(True))
+    server = msgspec.structs.replace(config.server, sec_mod_db_cleanup_time=1)
+
+    async def dialogue(_house: House) -> None:
+        await until(lambda: swept)
+
+    play(msgspec.structs.replace(config, server=server), dialogue)
+
+
+def test_main_hears_of_a_wrong_password_and_of_whose_address(config: ServerConfig) -> None:
+    async def dialogue(house: House) -> None:
+        worker = house.attach(ip="192.0.2.9")
+        worker.channel.send(AuthInit("default", "alice", "", ClientInfo()))
+        prompt = await worker.hear(AuthPrompt)
+        worker.channel.send(AuthCont(prompt.handle, "wrong"))
+        assert await house.main.hear(BanPoints) == BanPoints("192.0.2.9", Offence.PASSWORD)
+
+    play(config, dialogue)

@@ -112,3 +112,15 @@ def test_a_plain_def_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
         await works.end()
 
     on_loop(dialogue())
+
+
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_one_that_would_end_the_loop_is_a_bug_of_its_own(end: type[BaseException]) -> None:
+    async def leave() -> None:
+        raise end
+
+    async def dialogue() -> None:
+        with pytest.raises(RuntimeError, match=f"it ended by {end.__name__}"):
+            await instance(Listener(leave)).serve()
+
+    on_loop(dialogue())

@@ -46,6 +46,23 @@ class TestNursery:
 
         assert in_child(look) == [[], "FileNotFoundError", "/"]
 
+    def test_sees_the_files_of_a_folder_that_is_named_and_changes_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "note").write_text("here")
+        (tmp_path / "note").chmod(0o666)
+        tmp_path.chmod(0o777)
+
+        def look() -> Any:
+            isolate.enter_nursery(UID, GID, str(tmp_path), empty=False)
+            return [
+                os.listdir("/"),
+                refusal(lambda: os.open("/note", os.O_WRONLY)),
+                refusal(lambda: os.open("/new", os.O_WRONLY | os.O_CREAT)),
+                refusal(lambda: os.open("/etc/passwd", os.O_RDONLY)),
+                refusal(lambda: os.chroot("/")),
+            ]
+
+        assert in_child(look) == [["note"], "OSError", "OSError", "FileNotFoundError", "PermissionError"]
+
     def test_makes_no_file(self, tmp_path: Path) -> None:
         def write() -> Any:
             nursery(tmp_path)
@@ -129,7 +146,7 @@ class TestNursery:
         assert in_child(look) == ["PermissionError", "PermissionError"]
 
     def test_refuses_to_go_on_with_files_in_sight(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def nothing_happens(root: str) -> None:
+        def nothing_happens(root: str, *, empty: bool) -> None:
             pass
 
         def enter() -> Any:

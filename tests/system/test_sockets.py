@@ -90,6 +90,16 @@ class TestOpenListeners:
         with pytest.raises(StartError, match=r"cannot listen on 198\.51\.100\.7:443"):
             sockets.open_listeners("198.51.100.7", 443)
 
+    def test_of_a_names_addresses_those_of_other_machines_are_passed_over(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        found = [(socket.AF_INET, "198.51.100.7"), (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.2")]
+        monkeypatch.setattr(sockets, "_addresses", lambda host, port, protocol: found)
+        with listening("vpn.example") as listeners:
+            assert [listener.getsockname()[0] for listener in listeners] == ["127.0.0.1", "127.0.0.2"]
+        (warning,) = caplog.messages
+        assert warning.startswith("listen-host = vpn.example: cannot listen on 198.51.100.7:")
+
     def test_a_name_that_does_not_exist_is_an_error(self) -> None:
         with pytest.raises(StartError, match=r"listen-host = no such host"):
             sockets.open_listeners("no such host", 443)
@@ -220,9 +230,22 @@ def test_listeners_are_closed_where_a_later_one_fails(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         sockets,
         "_addresses",
-        lambda host, port, protocol: [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "198.51.100.7")],
+        lambda host, port, protocol: [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.1")],
     )
     with pytest.raises(StartError):
         sockets.open_listeners("both", port)
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_a_unix_socket_is_congested_when_its_peer_leaves_half_of_it_unread() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        assert not sockets.is_congested(ours)
+        sent = 0
+        while not sockets.is_congested(ours):
+            ours.send(bytes(8192), socket.MSG_DONTWAIT)
+            sent += 1
+        for _ in range(sent):
+            theirs.recv(8192)
+        assert not sockets.is_congested(ours)

@@ -50,6 +50,12 @@ class GoodThread(Good):
         return Identity(login.username)
 
 
+class GoodChild(GoodThread):
+    """The same, in a process of its own."""
+
+    ocserv_process = "child"
+
+
 class TakesAnyOption(Good):
     def __init__(self, options: Mapping[str, str], _context: BackendContext) -> None:
         self.options = options

@@ -8,9 +8,10 @@ import pytest
 
 from ocserv_core.errors import ConfigError
 from ocserv_core.plugin import Identity
+from ocserv_core.secmod.hosts import HostProcess
 from ocserv_core.testing.dialogue import Stage, a_session
 
-from .backends import CODE, WORD, Good, GoodThread, Silent, StumblesOverNames
+from .backends import CODE, WORD, Good, GoodChild, GoodThread, Silent, StumblesOverNames
 
 
 @pytest.mark.parametrize("factory", [Good, GoodThread])
@@ -75,3 +76,15 @@ def test_sessions_that_a_test_puts_there_are_found() -> None:
     with Stage("ocserv.auth", Good) as stage:
         stage.sessions.up = [a_session("zoe"), a_session("bob", vhost="other")]
         assert [session.username for session in stage.sessions.find("other")] == ["bob"]
+
+
+def test_the_process_of_a_back_end_ends_with_its_stage() -> None:
+    with Stage("ocserv.auth", GoodChild, name="test-child-of-a-stage") as stage:
+        # It has no entry point, so its host cannot load it; that there was a process is what counts.
+        assert "cannot load it" in stage.log_in().unavailable
+    assert not HostProcess.running
+
+
+def test_a_stage_may_be_closed_twice() -> None:
+    with Stage("ocserv.auth", Good) as stage:
+        stage.close()

@@ -331,6 +331,27 @@ def test_a_record_that_the_keys_open_moves_the_session(stage: Stage) -> None:
     before.close()
 
 
+@pytest.mark.parametrize(
+    ("limits", "level", "option", "value"),
+    [
+        (Limits(socket_priority=5), socket.SOL_SOCKET, socket.SO_PRIORITY, 5),
+        (Limits(tos=0x48), socket.IPPROTO_IP, socket.IP_TOS, 0x48),
+    ],
+    ids=["priority", "tos"],
+)
+def test_net_priority_holds_on_the_first_socket_and_on_those_after_it(
+    stage: Stage, limits: Limits, level: int, option: int, value: int
+) -> None:
+    side = stage.side(limits=limits)
+    session = stage.pump.sessions[stage.establish(side)]
+    first = session.socket
+    stage.pump.opens = True
+    side.on_arrival(stage.arrival(b"record", hello=False, search=7))
+    assert session.socket is not first
+    assert [sock.getsockopt(level, option) for sock in (first, session.socket)] == [value, value]
+    first.close()
+
+
 def test_a_record_of_somebody_else_is_not_ours(stage: Stage) -> None:
     side = stage.side()
     stage.establish(side)

@@ -21,16 +21,18 @@ from ocserv_core.ipc.messages import (
     TunMtu,
     UdpSocket,
     UdpVerdict,
+    UpdateLimits,
 )
-from ocserv_core.model import Cookie, DisconnectReason, Lease, SessionId, Traffic
+from ocserv_core.model import AddressPair, Cookie, DisconnectReason, Lease, SessionId, Traffic
 from ocserv_core.protocol.clients import ClientClass
 from ocserv_core.protocol.connect import ConnectRequest
 from ocserv_core.protocol.cstp import FrameType
+from ocserv_core.protocol.limits import Limits
 from ocserv_core.protocol.liveness import LivenessAction, LivenessSettings
 from ocserv_core.protocol.offer import Offer
 from ocserv_core.worker import tunnel as tunnel_module
 from ocserv_core.worker.login import Granted
-from ocserv_core.worker.tunnel import Tunnel
+from ocserv_core.worker.tunnel import Tunnel, pump_options
 
 from .ends import Ends
 
@@ -59,6 +61,7 @@ class FakePump:
         self.rekeyed = 0
         self.closed = False
         self.can_rekey = True
+        self.limits: list[tuple[float, float]] = []
         self.traffic = Traffic(1, 2, 3, 4)
         self.last_rx = self.last_data_rx = self.last_data_tx = 0.0
 
@@ -75,6 +78,9 @@ class FakePump:
 
     def flush(self, _timeout: float) -> bool:
         return True
+
+    def limit(self, rx_per_sec: float, tx_per_sec: float) -> None:
+        self.limits.append((rx_per_sec, tx_per_sec))
 
     def watch(self, fds: Sequence[int]) -> None:
         self.watched = list(fds)
@@ -99,7 +105,7 @@ class FakeInfo:
 class Stage:
     """A tunnel and who it deals with."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, reports: bool = True) -> None:
         monkeypatch.setattr(tunnel_module, "Pump", FakePump)
         self.ends = Ends()
         self.tls = FakeTls()
@@ -108,7 +114,7 @@ class Stage:
         reply = AuthCookieReply(SID, "alice", "", Lease(), "vpns0", 0.0, bytes(32), SessionConfig())
         offer = Offer(b"HTTP/1.1 200 CONNECTED\r\n\r\n", 1400, 1450, Lease(), "new-tunnel", LivenessSettings())
         parts: tuple[Any, ...] = (self.tls, FakeInfo(), self.ends.link, Granted(request, reply, -1), offer, None)
-        self.tunnel = Tunnel(*parts)
+        self.tunnel = Tunnel(*parts, reports=reports)
         pump: Any = self.tunnel._pump
         self.pump: FakePump = pump
 
@@ -268,6 +274,36 @@ def test_a_new_secmod_is_watched_and_told(stage: Stage) -> None:
     new.close()
 
 
+def test_rates_that_a_back_end_has_changed_hold_in_the_pump(stage: Stage) -> None:
+    stage.ends.main.send(UpdateLimits(60, None, 0, 1000, 2000))
+    stage.play(MAIN, Frame(FrameType.DISCONNECT, b"\xb0"))
+    assert stage.pump.limits == [(1000, 2000)]
+
+
+def test_rates_that_were_changed_before_the_tunnel_began_hold_too(stage: Stage) -> None:
+    stage.ends.main.send(UpdateLimits(60, None, 0, 1000, 2000))
+    stage.ends.main.send(ResumeReply(None))
+    stage.ends.link.fetch("default", b"id")
+    stage.play(Frame(FrameType.DISCONNECT, b"\xb0"))
+    assert stage.pump.limits == [(1000, 2000)]
+
+
+def test_a_client_sends_from_its_addresses_and_from_the_networks_behind_it() -> None:
+    lease = Lease(AddressPair("198.51.100.1", "198.51.100.7", 24), AddressPair("2001:db8::1", "2001:db8::7", 128))
+    config = SessionConfig(iroutes=("203.0.113.0/24", "2001:db8:9::/48"))
+    reply = AuthCookieReply(SID, "alice", "", lease, "vpns0", 0.0, bytes(32), config)
+    offer = Offer(b"", 1400, 1450, lease, "new-tunnel", LivenessSettings())
+    granted = Granted(REQUEST, reply, -1)
+    options = pump_options(granted, offer, Limits(), latency=False, mtu_discovery=False)
+    assert options.networks is not None
+    assert list(map(str, options.networks)) == [
+        "198.51.100.7/32",
+        "2001:db8::7/128",
+        "203.0.113.0/24",
+        "2001:db8:9::/48",
+    ]
+
+
 def test_without_dtls_no_datagram_is_opened(stage: Stage) -> None:
     fd = os.memfd_create("flow")
     stage.ends.main.send(UdpSocket(b"record", hello=False, search=3), [fd])
@@ -285,3 +321,9 @@ def test_a_new_secmod_that_came_before_the_tunnel_is_used(stage: Stage) -> None:
     stage.play(Frame(FrameType.DISCONNECT, b"\xb0"))
     assert [type(said) for said in stage.ends.heard(new)] == [CliStats]
     new.close()
+
+
+def test_without_reports_secmod_hears_nothing_of_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, reports=False)
+    stage.tunnel.run()
+    assert stage.stats() == []

@@ -249,9 +249,11 @@ int oc_limit_admits(struct oc_limit *l, size_t n, double now);
 
 /* ---- queue.h ---- */
 static const double OC_QUEUE_PATIENCE;
+static const double OC_QUEUE_STALL;
 static const double OC_QUEUE_INTERVAL;
 struct oc_queue { double next; unsigned int dropped; };
 void oc_queue_begins(struct oc_queue *q, double now);
+void oc_queue_excuses(struct oc_queue *q, double away);
 int oc_queue_sheds(struct oc_queue *q, double now);
 
 /* ---- datagrams.h ---- */
@@ -349,6 +351,7 @@ struct oc_pump {
     size_t frame_size;
     int frame_slot;
     void *memory;
+    struct oc_queue queue;
     int ready_fd, clean, fault, tun_errno, path_mtu;
     ...;
 };

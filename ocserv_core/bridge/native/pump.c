@@ -86,14 +86,25 @@ static void cool(struct oc_pump *p)
 	p->warm = 0;
 }
 
+/* The time is `now`, and since the last look nothing was waited for. */
+static void look_at_clock(struct oc_pump *p, double now)
+{
+	oc_queue_excuses(&p->queue, now - p->now);
+	p->now = now;
+}
+
 static int wait_until(struct oc_pump *p, double until)
 {
-	double left = until - oc_now();
-	int ms = left <= 0 ? 0 : left > 1e6 ? (int)1e9 : (int)(left * 1000) + 1;
-	int ready = poll(p->polls, FIRST_WATCH + p->watched, ms);
+	double begin = oc_now(), left = until - begin;
+	int ms = left <= 0 ? 0 : left > 1e6 ? (int)1e9 : (int)(left * 1000) + 1, ready;
 
+	look_at_clock(p, begin);
+	ready = poll(p->polls, FIRST_WATCH + p->watched, ms);
 	p->unpolled = 0;
-	p->now = oc_now();
+	if (ms)
+		p->now = oc_now();
+	else
+		look_at_clock(p, oc_now());
 	return ready;
 }
 
@@ -209,7 +220,7 @@ int oc_pump_run(struct oc_pump *p, double deadline)
 
 	if (p->ended)
 		return p->ended;
-	p->now = oc_now();
+	look_at_clock(p, oc_now());
 	if (p->unpolled++ >= OC_TURN && (event = look_round(p, deadline)))
 		return event;
 	while ((event = work(p)) == OC_NOTHING) {

@@ -9,6 +9,7 @@
 
 #define OC_QUEUE_PATIENCE 0.02 /* seconds: a few round trips of a client nearby */
 #define OC_QUEUE_INTERVAL 0.1  /* seconds between the first drops, RFC 8289 4.3 */
+#define OC_QUEUE_STALL 0.01    /* seconds: longer than any turn; who is away for longer had no processor */
 
 struct oc_queue {
 	double next; /* when to drop the next packet */
@@ -20,6 +21,14 @@ static inline void oc_queue_begins(struct oc_queue *q, double now)
 {
 	q->next = now + OC_QUEUE_PATIENCE;
 	q->dropped = 0;
+}
+
+/* For so long (seconds) nobody looked at it: what came meanwhile is no queue that stands. A TCP that is slowed down has no
+ * part in that other processes have the processor. */
+static inline void oc_queue_excuses(struct oc_queue *q, double away)
+{
+	if (away > OC_QUEUE_STALL)
+		q->next += away;
 }
 
 /* Whether the packet at hand is to be dropped. */

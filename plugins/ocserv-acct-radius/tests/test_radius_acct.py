@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from ocserv_acct_radius.acct import RadiusAcct
+from ocserv_acct_radius.acct import RadiusAcct, common, counters
+from ocserv_acct_radius.options import read_options
 from radius_world import ACCT_RESPONSE, SID, acct, answer, attribute, client_file, freeradius, hostile, session
 from radius_world import needs_freeradius as needs
 
@@ -120,6 +121,18 @@ def test_a_session_of_another_back_end_with_addresses_of_both_families(server: F
     )
     assert "Framed-IP-Address" not in record
     assert "Class" not in record
+
+
+def test_a_session_that_never_had_a_tunnel_has_no_time() -> None:
+    assert "Acct-Session-Time" not in dict(counters(session(started=0.0), Traffic(), time.time()))
+
+
+@pytest.mark.parametrize(
+    ("method", "said"), [("radius", "RADIUS"), ("certificate+radius", "RADIUS"), ("radius2", "Local")]
+)
+def test_who_let_the_user_in_is_said(tmp_path: Path, method: str, said: str) -> None:
+    settings = read_options({"config": client_file(tmp_path, 1813)})
+    assert dict(common(session(method=method), settings))["Acct-Authentic"] == said
 
 
 @needs

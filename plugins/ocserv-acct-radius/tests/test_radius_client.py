@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ocserv_acct_radius import sockets
 from ocserv_acct_radius.client import Client
 from ocserv_acct_radius.options import read_options
 from ocserv_acct_radius.requests import Request
@@ -203,5 +205,39 @@ def test_after_a_silence_a_server_that_is_back_is_told_of(tmp_path: Path, caplog
                 await asked.ask(ACCESS)
             assert (await asked.ask(ACCESS)).accepted
             assert f"127.0.0.1:{server.port} answers again" in caplog.text
+
+    on_loop(dialogue())
+
+
+def test_what_is_answered_has_its_identifier_free_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MAX_SOCKETS", 1)
+
+    async def dialogue() -> None:
+        async with hostile(accepts) as server:
+            asking = client(tmp_path, server.port)
+            for _ in range(300):
+                await asking.ask(ACCESS)
+
+    on_loop(dialogue())
+
+
+def test_after_a_silence_the_address_is_asked_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dialogue() -> None:
+        opened = []
+        loop = asyncio.get_running_loop()
+        really = loop.create_datagram_endpoint
+
+        async def open_one(*words: Any, **more: Any) -> Any:
+            opened.append(more["remote_addr"])
+            return await really(*words, **more)
+
+        async with hostile(Later(3)) as server:
+            monkeypatch.setattr(loop, "create_datagram_endpoint", open_one)
+            asking = client(tmp_path, server.port, radius_retries=1)
+            with pytest.raises(Unavailable):
+                await asking.ask(ACCESS)
+            for _ in range(2):
+                await asking.ask(ACCESS)
+            assert opened == [("127.0.0.1", server.port)] * 2
 
     on_loop(dialogue())

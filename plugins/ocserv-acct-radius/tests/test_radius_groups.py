@@ -36,3 +36,8 @@ def test_five_hundred_and_twelve_groups_are_the_most(caplog: pytest.LogCaptureFi
     groups = groups_of([f"OU=g{number}".encode() for number in range(600)], ";", "bob")
     assert (groups[0], groups[-1], len(groups)) == ("g0", "g511", 512)
     assert "'bob' has 600 groups" in caplog.text
+
+
+@pytest.mark.parametrize("octets", [b"OU=staff\0", b" OU=staff ", b"staff\0"])
+def test_what_servers_put_around_a_name_is_no_part_of_it(octets: bytes) -> None:
+    assert groups_of([octets], ";", "bob") == ("staff",)

@@ -49,6 +49,21 @@ def test_once_empty_it_has_its_patience_again() -> None:
     assert queue.shed_in(PATIENCE - 0.002) == 0
 
 
+def test_time_without_a_processor_is_not_the_queue_s() -> None:
+    queue = Queue()
+    queue.now += 0.05
+    lib.oc_queue_excuses(queue.native, 0.05)
+    assert queue.shed_in(PATIENCE - 0.002) == 0
+    assert queue.shed_in(0.01) == 1
+
+
+def test_a_long_turn_is_no_excuse() -> None:
+    queue = Queue()
+    lib.oc_queue_excuses(queue.native, lib.OC_QUEUE_STALL)
+    queue.shed_in(PATIENCE - 0.002)
+    assert queue.shed_in(0.01) == 1
+
+
 def test_after_a_long_sleep_of_the_client_one_packet_is_lost_at_once_and_not_many() -> None:
     queue = Queue()
     queue.now += 3600.0
