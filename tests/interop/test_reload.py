@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from ..bridge.pki import DAY, issue, ocsp_response
+from .authority import CN, Authority
 from .certificates import make_certificate, pin_of
 from .lab import GATEWAY4, Lab
 from .network import SERVER4
+from .test_certificate import present
 from .traffic import pinging
 
 
@@ -76,6 +78,18 @@ def test_a_new_ocsp_response_is_stapled(lab: Lab, tmp_path: Path) -> None:
     assert stapled(lab) == before
     assert server.occtl("reload").returncode == 0
     assert stapled(lab) != before
+
+
+def test_an_authority_that_was_added_to_the_file_is_believed(lab: Lab) -> None:
+    ca, other = Authority(lab), Authority(lab, "other")
+    zoe, yves = ca.issue("zoe"), other.issue("yves")
+    server = lab.start_server(auth="certificate", cert_user_oid=CN, ca_cert=ca.file)
+    running = present(lab, zoe).await_connected()
+    assert present(lab, yves).wait() != 0
+    lab.write("ca.pem", ca.pem + other.pem)
+    assert server.occtl("reload").returncode == 0
+    assert present(lab, yves).await_connected().host.ping(GATEWAY4)
+    assert running.host.ping(GATEWAY4)
 
 
 def test_what_waits_for_the_next_start_is_told(lab: Lab) -> None:
