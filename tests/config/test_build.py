@@ -27,6 +27,11 @@ def test_values_have_their_types() -> None:
     assert (read.server.tcp_port, read.server.auth_timeout, read.server.use_occtl) == (443, 300, True)
 
 
+def test_a_users_lines_are_kept_by_todays_names() -> None:
+    text = "ipv4-dns = 192.0.2.1\ndns = 192.0.2.2\nnonsense = 1\nmtu = 1400\n[section]\nmtu = 1300\n"
+    assert read_user_config(text, "alice").lines == {"dns": ["192.0.2.1", "192.0.2.2"], "mtu": ["1400"]}
+
+
 def test_the_last_line_of_a_scalar_wins() -> None:
     assert config("dpd = 1\ndpd = 2\n").default.options.dpd == 2
 
