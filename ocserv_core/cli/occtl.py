@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from . import occtl_commands
-from .occtl_commands import OK, Console
+from .occtl_console import OK, Console
 
 _USAGE = """\
 occtl [OPTIONS] [COMMAND]

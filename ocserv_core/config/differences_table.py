@@ -150,6 +150,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("a ban is for hellos of DTLS too, and ends the address's connections without a tunnel", _some),
     ),
     "ban-points-kkdcp": (Rule("the points count; with the C server they never reach the main process", _some),),
+    "ping-leases": (
+        Rule(
+            "its client alone waits, for 1 s, not every client for 3 s; four addresses are tried, and one that somebody has"
+            " is left alone for ten minutes",
+            _on,
+        ),
+    ),
     "route-add-cmd": (
         Rule(
             "it runs before the client has its tunnel, holds up nobody, and is killed after 10 s; where it fails, the"

@@ -114,7 +114,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     limit_worker_memory: Annotated[
         bool, Option(values.BOOLEAN, "Let a worker have 64 MiB more than it starts with, at most.")
     ] = True
-    use_utmp: Annotated[bool, Option(values.BOOLEAN, "Record sessions in utmp and wtmp.", supported=False)] = True
+    use_utmp: Annotated[bool, Option(values.BOOLEAN, "Record sessions in utmp and wtmp.")] = True
     sec_mod_scale: Annotated[
         int,
         Option(
@@ -184,9 +184,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         str,
         Option(values.DEVICE, "The beginning of the names of TUN devices. Must be set."),
     ] = ""
-    ping_leases: Annotated[
-        bool, Option(values.BOOLEAN, "Ping an address before it is given to a client.", supported=False)
-    ] = False
+    ping_leases: Annotated[bool, Option(values.BOOLEAN, "Ping an IPv4 address before it is given to a client.")] = False
     try_mtu_discovery: Annotated[bool, Option(values.BOOLEAN, "Find the largest packet that the path carries.")] = False
     dtls_psk: Annotated[bool, Option(values.BOOLEAN, "Allow DTLS with a pre-shared key.")] = True
     compression_algo_priority: Annotated[

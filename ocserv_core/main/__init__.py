@@ -6,6 +6,8 @@ admission.py      … or refuses, before anything is forked
 workers.py        has a worker forked, keeps its record, learns of its end
 requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
+leases.py         addresses for a session
+utmp.py           sessions in utmp and wtmp
 plugins.py        plugins of main: who is served, what goes up and down, commands
 outside.py        what is done for it outside of the server, in which order, and undone
 firewall.py       … the rules of a client that may not reach everything

@@ -42,6 +42,7 @@ from .exposed import with_exposed
 from .firewall import Firewall, table_of
 from .iroutes import Iroutes
 from .keeper import Keeper
+from .leases import Leases
 from .listeners import Listeners
 from .nursery import Nurseries, check_worker_config
 from .openings import Openings
@@ -57,6 +58,7 @@ from .sessions import Sessions
 from .status import Status
 from .tasks import Tasks
 from .udp import Udp
+from .utmp import Utmp
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -180,6 +182,7 @@ class Server:
         bans = Bans(await netlink.local_subnets())
         self._build(config, netlink, bans, [str(uid), str(gid), state.empty_root])
         stack.push_async_callback(self._firewall.close)
+        stack.callback(self._sessions.utmp.close)
         await self._firewall.start()
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
@@ -216,8 +219,10 @@ class Server:
         outside = Outside(
             Scripts(lambda: self._config().server), self._firewall, Iroutes(lambda: self._config().server)
         )
-        self._sessions = Sessions(self._config, self._secmod, netlink, Pools(), self._status, associations, outside)
+        leases = Leases(lambda: self._config().server, Pools())
+        self._sessions = Sessions(self._config, self._secmod, netlink, leases, self._status, associations, outside)
         self._sessions.plugins = self._plugins
+        self._sessions.utmp = Utmp(lambda: self._config().server)
         searcher = Searcher(associations, lambda: self._workers, self._openings.connect)
         requests = Requests(
             self._sessions, resumption, lambda: self._workers, self._config, self._status.latency, searcher

@@ -34,14 +34,16 @@ from ..ipc.messages import (
 from ..log import NOTICE
 from ..model import DisconnectReason, Identity, Lease, SessionId, Traffic, short
 from ..state.associations import Associations
-from ..state.ip_pool import PoolExhausted, Pools, seed_of
+from ..state.ip_pool import PoolExhausted
 from ..system.netlink import Netlink
 from ..system.tun import Tun, open_tun
+from .leases import Leases
 from .outside import Outside
 from .plugins import NO_PLUGINS
 from .records import ConnectionState, TunnelRecord, WorkerRecord
 from .secmod import Secmod
 from .tasks import Tasks
+from .utmp import Utmp
 from .workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Sessions:
         config: Callable[[], ServerConfig],
         secmod: Secmod,
         netlink: Netlink,
-        pools: Pools,
+        leases: Leases,
         observer: TunnelObserver,
         associations: Associations,
         outside: Outside,
@@ -101,7 +103,7 @@ class Sessions:
         self._config = config
         self._secmod = secmod
         self._netlink = netlink
-        self._pools = pools
+        self._leases = leases
         self._observer = observer
         self._associations = associations
         self._outside = outside
@@ -112,6 +114,7 @@ class Sessions:
         self.tasks = Tasks()
         self.workers: Workers
         self.plugins = NO_PLUGINS
+        self.utmp: Utmp
 
     # ---- opening
 
@@ -184,7 +187,15 @@ class Sessions:
         self._check_alive(worker)
         await self._replace_others(worker, opened.sid)
         self._check_same_clients(worker, opened)
-        lease = self._lease(request, opened)
+        lease = await self._leases.take(
+            opened.sid,
+            opened.identity.username,
+            opened.last_lease,
+            opened.config,
+            want4=request.wants_ipv4,
+            want6=request.wants_ipv6,
+        )
+        self._check_alive(worker)
         tun = open_tun(self._config().server.device)
         try:
             await self._netlink.configure_tun(tun.index, lease, opened.config.mtu or DEFAULT_MTU)
@@ -244,6 +255,7 @@ class Sessions:
             _addresses(tunnel.lease),
         )
         self._observer.on_tunnel_up(worker)
+        self.utmp.on_up(worker, tunnel)
         self.plugins.on_up(worker, tunnel)
 
     def _check_alive(self, worker: WorkerRecord) -> None:
@@ -275,22 +287,6 @@ class Sessions:
                 await self._finish(other.number)
         for number in [number for number, (_, tunnel, _) in self._closing.items() if tunnel.sid == sid]:
             await self._finish(number)
-
-    def _lease(self, request: AuthCookieRequest, opened: _Opened) -> Lease:
-        config = opened.config
-        pool = self._pools.get(config.ipv4_network, config.ipv6_network, config.ipv6_subnet_prefix)
-        seed = seed_of(opened.identity.username) if config.predictable_ips else os.urandom(4)
-        return pool.lease(
-            opened.sid,
-            seed,
-            opened.last_lease,
-            want4=request.wants_ipv4,
-            want6=request.wants_ipv6,
-            random=os.urandom,
-            now=time.time(),
-            explicit4=config.explicit_ipv4,
-            explicit6=config.explicit_ipv6,
-        )
 
     def _refuse(self, worker: WorkerRecord, refusal: _Refused) -> None:
         if worker.number in self.workers.records and worker.state is not ConnectionState.ENDED:
@@ -342,6 +338,7 @@ class Sessions:
             final.traffic.rx_bytes,
             final.traffic.tx_bytes,
         )
+        self.utmp.on_down(worker, tunnel)
         self.plugins.on_down(worker, tunnel, final.traffic, final.reason)
         self._start_disconnect_script(worker, tunnel, final.traffic)
         await self._outside.leave(tunnel)
@@ -366,7 +363,7 @@ class Sessions:
         """While the cookie lives the addresses wait for it: openconnect refuses others on a reconnect."""
         now = time.time()
         hold = self._longest_cookie() + HOLD_SLACK if cookie_lives else 0.0
-        self._pools.release(sid, now + hold)
+        self._leases.release(sid, now + hold)
 
     def _longest_cookie(self) -> float:
         return max(vhost.options.cookie_timeout for vhost in self._config().vhosts)

@@ -158,6 +158,15 @@ class FamilyPool:
         if hold is not None:
             del self._hold_of[hold[0]]
 
+    def shun(self, owner: SessionId, until: float) -> None:
+        """Somebody else is at the owner's address: nobody gets it until then, as long as others are free."""
+        unit = self._lease_of.get(owner)
+        if unit is not None:
+            stranger = SessionId(f"somebody at {self.pair(unit).remote}")
+            self.release(owner, 0)
+            self._take(unit, stranger)
+            self.release(stranger, until)
+
     def release(self, owner: SessionId, hold_until: float) -> None:
         """The owner's last connection ended; its address is held for it until `hold_until` (0: not at all)."""
         unit = self._lease_of.pop(owner, None)

@@ -17,6 +17,8 @@
     tun.py       TUN devices by ioctl
     netlink.py   addresses, routes, MTU of TUN devices (main only: it alone imports pyroute2)
     nftables.py  the rules of restricted clients, by libnftables (main only)
+    ping.py      whether somebody answers at an address
+    utmp.py      who is logged in, for `who` and `last`
     scripts.py   the starting of an administrator's script
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ocserv_core.cli.occtl_commands import Console
+from ocserv_core.cli.occtl_console import Console
 from ocserv_core.ipc import control
 from ocserv_core.model import AddressPair, Lease, SessionId, Traffic
 

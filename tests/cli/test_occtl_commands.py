@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ocserv_core.cli import occtl_commands as commands
-from ocserv_core.cli.occtl_commands import Console
+from ocserv_core.cli.occtl_console import Console
 from ocserv_core.cli.occtl_format import date_text
 from ocserv_core.ipc import control
 from ocserv_core.model import PluginCounters, PluginReport, SessionId

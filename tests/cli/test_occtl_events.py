@@ -8,7 +8,7 @@ import json
 import msgspec
 
 from ocserv_core.cli import occtl_commands as commands
-from ocserv_core.cli.occtl_commands import OK, Console
+from ocserv_core.cli.occtl_console import OK, Console
 from ocserv_core.ipc import control
 
 from .conftest import ALICE, FakeServer

@@ -133,11 +133,11 @@ def test_an_unknown_section_is_warned_of_and_its_lines_are_not() -> None:
 
 
 def test_what_is_not_there_yet_is_warned_of() -> None:
-    assert warnings("ping-leases = true\n") == ("o.conf:8: 'ping-leases' is not supported yet",)
+    assert warnings("srk-pin = 1234\n") == ("o.conf:8: 'srk-pin' is not supported yet",)
 
 
 def test_to_turn_off_what_is_not_there_yet_is_fine() -> None:
-    assert warnings("ping-leases = false\nuse-utmp = no\n") == ()
+    assert warnings("sec-mod-scale = 0\n") == ()
 
 
 def test_udp_may_have_a_host_and_a_port_of_its_own() -> None:

@@ -6,22 +6,29 @@ import time
 
 import pytest
 
+from .balancer import Balancer
 from .hostile import TlsClient, ends
 from .lab import GATEWAY4, SERVER4, SERVER6, Lab
-from .network import Host
+from .network import Host, Router
 from .processes import PATIENCE
 from .server import Server
 
 
 @pytest.fixture
-def stranger(lab: Lab) -> Host:
-    """A machine in a network that is not the server's own: a neighbour is never banned."""
+def router(lab: Lab) -> Router:
+    """The way to a network that is not the server's own: a neighbour is never banned."""
     router = lab.router()
     for family, network, gateway in (
         ("-4", "203.0.113.0/24", router.address4),
         ("-6", "2001:db8:3::/64", router.address6),
     ):
         lab.namespace.run("ip", family, "route", "add", network, "via", gateway).check_returncode()
+    return router
+
+
+@pytest.fixture
+def stranger(lab: Lab, router: Router) -> Host:
+    """A machine in that network."""
     return lab.host(router)
 
 
@@ -57,6 +64,17 @@ def test_three_wrong_passwords_ban_and_occtl_forgives(lab: Lab, stranger: Host) 
     assert (answer.returncode, answer.stdout) == (0, f"IP '{stranger.address4}' was unbanned\n")
     assert banned(server) == []
     lab.connect("alice", host=stranger)
+
+
+def test_behind_a_balancer_the_client_is_banned_and_not_the_balancer(lab: Lab, router: Router, stranger: Host) -> None:
+    server = lab.start_server(max_ban_score=30, listen_proxy_proto=True)
+    balancer = Balancer(lab, "send-proxy-v2").await_up()
+    balancer.host.run("ip", "route", "add", "203.0.113.0/24", "via", router.address4).check_returncode()
+    guess(lab, stranger, balancer.address)
+    server.log.wait_for(f"added IP '{stranger.address4}' ")
+    assert lab.login("alice", host=stranger, server=balancer.address).wait() != 0
+    server.log.wait_for(f"rejected connection from banned IP: {stranger.address4}$")
+    assert lab.connect("alice", server=balancer.address).host.ping(GATEWAY4)
 
 
 def test_a_ban_is_over_after_its_time(lab: Lab, stranger: Host) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from ocserv_core.config.server import ServerOptions
 from ocserv_core.config.session import SessionConfig
 from ocserv_core.ipc.messages import AuthCookieReply, Message
 from ocserv_core.main.records import WorkerRecord
 from ocserv_core.main.sessions import Sessions, _Opened, _tunnel
+from ocserv_core.main.utmp import Utmp
 from ocserv_core.model import Identity, Lease, SessionId
 from ocserv_core.system.tun import Tun
 from tests.loop import on_loop
@@ -40,6 +42,7 @@ class Stage(House):
         parts: tuple[Any, ...] = (lambda: None, DeafSecmod(), None, None, Observer(), self.associations, None)
         sessions = Sessions(*parts)
         sessions.workers = self.workers
+        sessions.utmp = Utmp(lambda: ServerOptions(use_utmp=False))
         record, worker = self.spawn(pid=100)
         device = Tun(os.memfd_create("tun"), "vpns0", 5)
         opened = _Opened(SessionId("s"), Identity("alice"), 0.0, Lease(), config)

@@ -1,0 +1,54 @@
+"""Sessions in utmp and wtmp (`use-utmp`), in a thread of their own: another program may hold the file's lock. Nothing
+waits for them, and no session fails by them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..config.server import ServerOptions
+from ..errors import SystemFailure
+from ..system.utmp import write_login, write_logout
+from .records import TunnelRecord, WorkerRecord
+
+_log = logging.getLogger(__name__)
+
+
+class Utmp:
+    """Records in the order of the calls."""
+
+    def __init__(self, options: Callable[[], ServerOptions]) -> None:
+        self._options = options
+        self._thread = ThreadPoolExecutor(1, "utmp")
+        self._said = ""
+
+    def on_up(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
+        """A tunnel is up."""
+        self._start(write_login, tunnel.device, worker.pid, tunnel.username, worker.remote.ip, time.time())
+
+    def on_down(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
+        """A tunnel has ended."""
+        self._start(write_logout, tunnel.device, worker.pid, time.time())
+
+    def close(self) -> None:
+        """What is waiting is given up."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, write: Callable[..., None], *arguments: object) -> None:
+        if self._options().use_utmp:
+            writing = asyncio.get_running_loop().run_in_executor(self._thread, write, *arguments)
+            writing.add_done_callback(self._on_written)
+
+    def _on_written(self, writing: asyncio.Future[None]) -> None:
+        try:
+            writing.result()
+        except SystemFailure as failure:
+            # Once: each session would say the same.
+            level = logging.DEBUG if str(failure) == self._said else logging.WARNING
+            self._said = str(failure)
+            _log.log(level, "sessions are not recorded: %s", failure)
+        except asyncio.CancelledError:
+            return
