@@ -152,8 +152,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "ban-points-kkdcp": (Rule("the points count; with the C server they never reach the main process", _some),),
     "ping-leases": (
         Rule(
-            "its client alone waits, for 1 s, not every client for 3 s; four addresses are tried, and one that somebody has"
-            " is left alone for ten minutes",
+            "its client alone waits, for 1 s, not every client for 3 s; four addresses are tried, and one that somebody"
+            " has is left alone for ten minutes",
             _on,
         ),
     ),
