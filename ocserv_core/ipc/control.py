@@ -110,8 +110,8 @@ class TerminateSession(Control, frozen=True):
 
 
 class Reload(Control, frozen=True):
-    """Read the configuration again. Answer: Done once every process agreed or one refused; where it is not `ok`,
-    `text` holds the errors, one a line, each with file:line."""
+    """Read the configuration again. Answer: Done once every process agreed or one refused. `text`, one a line:
+    where it is not `ok`, the errors, each with file:line; else what waits for the next start."""
 
 
 class Stop(Control, frozen=True):
@@ -300,7 +300,7 @@ class PluginTable(Control, frozen=True):
 
 
 class Done(Control, frozen=True):
-    """A command was carried out, or not; `text` says why not, or is empty."""
+    """A command was carried out, or not; `text` says why not, or what else is to be known, or is empty."""
 
     ok: bool
     text: str = ""

@@ -236,11 +236,9 @@ def _session_config(options: VhostOptions) -> tuple[BackendSpec, ...]:
 
 def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:
     store = config.server.session_store
-    if store.name not in STORES or store.options:
-        faults.append(
-            ConfigError(
-                f"the session store '{store.name}' is not installed; there are {' and '.join(STORES)}",
-                store.file,
-                store.line,
-            )
-        )
+    if store.name not in STORES:
+        said = f"the session store '{store.name}' is not installed; there are {' and '.join(STORES)}"
+        faults.append(ConfigError(said, store.file, store.line))
+    elif store.options:
+        said = f"the session store '{store.name}' has no options; write session-store = {store.name}"
+        faults.append(ConfigError(said, store.file, store.line))
