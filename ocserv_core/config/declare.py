@@ -45,7 +45,6 @@ class Option:
     syntax: Syntax
     doc: str
     name: str = ""
-    supported: bool = True
     reloadable: bool = True
     repeat: Repeat = Repeat.LAST
     aliases: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ A line is `name = value`. Durations are seconds, or a number with `s`, `m`, `h` 
 `on`, `1` and `false`, `no`, `off`, `0`. A value that is not of its kind or not in its range is an error that names
 file and line. A line that begins with a blank is one more value of the option above it, and a warning says so. In the
 column *notes*, *restart* means that a reload does not change the option, *repeat* that each line adds a value, *user*
-that the option may also stand in the file of a user or group, *later* that it is recognised but has no effect yet.
+that the option may also stand in the file of a user or group.
 """
 
 _VHOSTS = """## For each virtual host
@@ -70,7 +70,6 @@ def explain(name: str) -> str:
 
 def _facts(declared: Declared) -> dict[str, str]:
     option = declared.option
-    later = {} if option.supported else {"yet": "not supported: recognised, without effect"}
     aliases = {"aliases": ", ".join(option.aliases)} if option.aliases else {}
     return {
         "scope": _scope(declared),
@@ -78,7 +77,6 @@ def _facts(declared: Declared) -> dict[str, str]:
         "repeat": option.repeat.value,
         "reload": "takes effect" if option.reloadable else "without effect until the next start",
         **aliases,
-        **later,
     }
 
 
@@ -124,6 +122,5 @@ def _notes(declared: Declared) -> str:
         "first line wins": option.repeat is Repeat.FIRST,
         "not inherited": not option.inherited,
         "user": declared.per_user,
-        "later": not option.supported,
     }
     return ", ".join(word for word, holds in words.items() if holds)
