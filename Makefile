@@ -5,6 +5,8 @@
 PYTHON_ := .venv/bin/python
 BUILT_FROM := pyproject.toml setup.py tools/setup $(wildcard plugins/*/pyproject.toml) \
               $(wildcard ocserv_core/bridge/native/*.c ocserv_core/bridge/native/*.h ocserv_core/bridge/native/*.py)
+# Tests that are handed out at once: the last ones are the slow ones, and none shall wait behind others.
+CHUNK ?= 4
 JOBS ?= auto
 MAKEFLAGS += --no-print-directory
 
@@ -33,7 +35,7 @@ else
 endif
 
 test: setup-tests
-	@$(PYTHON_) -m pytest -n $(JOBS) $(ARGS)
+	@$(PYTHON_) -m pytest -n $(JOBS) --maxschedchunk=$(CHUNK) $(ARGS)
 
 lint: setup-tests
 	.venv/bin/ruff check .
