@@ -7,14 +7,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from ..config.server import ServerOptions
 from ..errors import SystemFailure
 from ..system.utmp import write_login, write_logout
 from .records import TunnelRecord, WorkerRecord
+from .side_thread import SideThread
 
 _log = logging.getLogger(__name__)
+
+WRITTEN_WITHIN = 0.3
+"""Seconds that the end of the server waits for what is to be recorded; a lock may be held for longer."""
 
 
 class Utmp:
@@ -22,7 +25,7 @@ class Utmp:
 
     def __init__(self, options: Callable[[], ServerOptions]) -> None:
         self._options = options
-        self._thread = ThreadPoolExecutor(1, "utmp")
+        self._thread = SideThread("utmp")
         self._said = ""
 
     def on_up(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
@@ -33,13 +36,15 @@ class Utmp:
         """A tunnel has ended."""
         self._start(write_logout, tunnel.device, worker.pid, time.time())
 
-    def close(self) -> None:
-        """What is waiting is given up."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Who has gone with the server is recorded; what still waits then is given up."""
+        if not await self._thread.settle(WRITTEN_WITHIN):
+            _log.error("the ends of sessions are not recorded: utmp is locked by another program")
+        self._thread.close()
 
     def _start(self, write: Callable[..., None], *arguments: object) -> None:
         if self._options().use_utmp:
-            writing = asyncio.get_running_loop().run_in_executor(self._thread, write, *arguments)
+            writing = self._thread.call(write, *arguments)
             writing.add_done_callback(self._on_written)
 
     def _on_written(self, writing: asyncio.Future[None]) -> None:

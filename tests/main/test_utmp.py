@@ -36,7 +36,7 @@ def test_who_comes_and_goes_is_written_in_that_order(written: list[tuple[Any, ..
         utmp.on_down(WORKER, TUNNEL)
         await until(lambda: len(written) == 2)
         assert written == [("login", "vpns0", 4711, "alice", "192.0.2.7"), ("logout", "vpns0", 4711)]
-        utmp.close()
+        await utmp.close()
 
     on_loop(dialogue())
 
@@ -46,7 +46,7 @@ def test_without_the_option_nothing_is(written: list[tuple[Any, ...]]) -> None:
         options = ServerOptions(use_utmp=False)
         utmp = Utmp(lambda: options)
         utmp.on_up(WORKER, TUNNEL)
-        utmp.close()
+        await utmp.close()
         assert written == []
 
     on_loop(dialogue())
@@ -65,7 +65,7 @@ def test_what_cannot_be_written_is_told_once(monkeypatch: pytest.MonkeyPatch, ca
         for number in (1, 2):
             utmp.on_up(WORKER, TUNNEL)
             await until(functools.partial(_are_told, caplog, number))
-        utmp.close()
+        await utmp.close()
 
     on_loop(dialogue())
     assert [(record.levelname, record.message) for record in _told(caplog)] == [
