@@ -347,10 +347,10 @@ class Server:
         if rate_limit and self._secmod.is_behind:
             self._listeners.pause(rate_limit / 1000)
 
-    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+    def _refuses(self, remote: Endpoint, local: Endpoint, counts: bool = True) -> bool:
         """Whether a client at this address is not served, which is logged. All that is decided by addresses, asked once
-        for each connection."""
-        if self._admission.refuses_address(remote.ip):
+        for each connection; it `counts` where it is not a balancer's own."""
+        if self._admission.refuses_address(remote.ip, counts=counts):
             return True
         reason = self._plugins.refuses(remote, local)
         if reason:

@@ -18,7 +18,7 @@ class SideThread:
         self._started = False
         self._closed = False
 
-    def call(self, function: Callable[..., None], *arguments: object) -> asyncio.Future[None]:
+    def call(self, function: Callable[..., object], *arguments: object) -> asyncio.Future[None]:
         """Its outcome. asyncio.CancelledError where this is closed already."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[None] = loop.create_future()
@@ -53,24 +53,32 @@ class SideThread:
 def _answer(
     loop: asyncio.AbstractEventLoop,
     outcome: asyncio.Future[None],
-    function: Callable[..., None],
+    function: Callable[..., object],
     arguments: tuple[object, ...],
 ) -> None:
     """In the thread."""
     try:
         function(*arguments)
     except Exception as error:  # noqa: BLE001 (the top of a thread: the caller hears it)
-        fault = error
-        _tell(loop, lambda: outcome.done() or outcome.set_exception(fault))
+        _tell(loop, outcome, error)
     else:
-        _tell(loop, lambda: outcome.done() or outcome.set_result(None))
+        _tell(loop, outcome, None)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[], object]) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, outcome: asyncio.Future[None], error: Exception | None) -> None:
     try:
-        loop.call_soon_threadsafe(settle)
+        loop.call_soon_threadsafe(_settle, outcome, error)
     except RuntimeError:
         return  # the loop has ended, and with it whoever would hear
+
+
+def _settle(outcome: asyncio.Future[None], error: Exception | None) -> None:
+    if outcome.done():
+        return  # whoever waited has given up
+    if error is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
 
 
 def _nothing() -> None:
