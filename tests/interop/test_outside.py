@@ -1,5 +1,5 @@
-"""What is done outside of the server for one tunnel, all of it at once: firewall, routes, records, scripts. Whatever ends
-the tunnel, nothing is left, and nothing is there twice."""
+"""What is done outside of the server for one tunnel, all of it at once: firewall, routes, records, scripts. Whatever
+ends the tunnel, nothing is left, and nothing is there twice."""
 
 from __future__ import annotations
 
