@@ -35,6 +35,7 @@ The data plane
 Back ends
     radius.py       200 logins through RADIUS, beside radclient
     backends.py     what they add to the start, and to a worker's memory
+    user_files.py   what the files of a user and of his group cost each login
     promise.py      logins by one back end while the server of another is dead
 
 The soak

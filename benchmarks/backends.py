@@ -129,20 +129,22 @@ def worker_memory(site: Site, config: Path, port: int, clients: int) -> float:
     context.load_cert_chain(site.home / "cert.pem", site.home / "key.pem")
     with running(config) as (pid, _), contextlib.ExitStack() as stack:
         for _ in range(clients):
-            _open_tunnel(stack.enter_context(context.wrap_socket(socket.create_connection((HOST, port), PATIENCE))))
+            open_tunnel(stack.enter_context(context.wrap_socket(socket.create_connection((HOST, port), PATIENCE))))
         found = [_private(process.pid) for process in tree(pid) if process.title.startswith("ocserv-worker")]
         assert len(found) == clients, f"{len(found)} workers of {clients} clients"
         return statistics.mean(found)
 
 
-def _open_tunnel(connection: ssl.SSLSocket) -> None:
-    """A login, and CONNECT."""
+def open_tunnel(connection: ssl.SSLSocket) -> bytes:
+    """A login, and CONNECT: its answer."""
     for body in _BODIES:
         answer = _ask(connection, f"POST / HTTP/1.1\r\nContent-Length: {len(body)}\r\n{_HEAD}\r\n{body}")
     cookie = re.search(rb"<session-token>([^<]+)", answer)
     assert cookie, answer
     words = f"CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\nCookie: webvpn={cookie[1].decode()}\r\nX-CSTP-Version: 1\r\n{_HEAD}"
-    assert b" 200 CONNECTED" in _ask(connection, f"{words}X-CSTP-Address-Type: IPv4\r\n\r\n")
+    answer = _ask(connection, f"{words}X-CSTP-Address-Type: IPv4\r\n\r\n")
+    assert b" 200 CONNECTED" in answer
+    return answer
 
 
 def _ask(connection: ssl.SSLSocket, request: str) -> bytes:

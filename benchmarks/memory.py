@@ -93,7 +93,7 @@ def role_of(number: int, title: str) -> str:
     """The role of a server's process; `number` 0 is main."""
     if number == 0:
         return "main"
-    return next((role for role in ("worker", "nursery") if role in title), "secmod")
+    return next((role for role in ("worker", "nursery", "signer") if role in title), "secmod")
 
 
 def judge(samples: Iterable[Sample]) -> list[Growth]:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..config.build import UserReading, read_user_config, user_lines
+from ..config.build import UserReading, read_user_config
 from ..config.user import UserOptions
 from ..errors import ConfigErrors
 from ..plugin import BackendContext, Denied, OptionError, Options, Session, Unavailable, hookimpl
@@ -60,8 +60,9 @@ class ConfigFiles:
             if found is None:
                 continue
             text, file = found
-            onto = _checked(text, file, onto).options
-            for option, values in user_lines(text, file).items():
+            reading = _checked(text, file, onto)
+            onto = reading.options
+            for option, values in reading.lines.items():
                 lines.setdefault(option, []).extend(values)
         return lines
 

@@ -5,6 +5,7 @@ quickstart.py        `ocserv --quickstart`: a folder with all that a first start
 quickstart_files.py  the files that it writes there
 plugin_new.py        `ocserv plugin new`: a distribution of one's own to go on from
 plugin_files.py      the files that it writes there
+config_check.py      `ocserv config check`: a file's faults, and what in it the C server understands otherwise
 occtl.py             the control command: options, one command or a prompt
 occtl_commands.py    its table of commands, and how words are matched with it
 occtl_console.py     where its commands ask and print

@@ -39,6 +39,10 @@ def _run(words: list[str]) -> int:
         from . import plugin_new
 
         return plugin_new.main(words[1:])
+    if words[:1] == ["config"]:
+        from . import config_check
+
+        return config_check.main(words[1:])
     options = _parse(words)
     if options.version:
         sys.stderr.write(version_text())
@@ -74,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="ocserv",
         description="An OpenConnect/AnyConnect-compatible VPN server.",
-        epilog="ocserv plugin new NAME --kind auth|acct|config: write a plugin of your own to go on from.",
+        epilog="ocserv plugin new NAME --kind auth|acct|config: write a plugin of your own to go on from."
+        " ocserv config check FILE: what is wrong with it, and what differs from the C server.",
     )
     add = parser.add_argument
     add("-f", "--foreground", action="store_true", help="stay in the foreground")

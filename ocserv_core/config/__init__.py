@@ -21,5 +21,7 @@ The map, from the words to what is made of them:
     session.py    SessionConfig: what is in force for one session
     worker.py     WorkerConfig: what the nursery and the workers may know
     launch.py     Launch: what the command line says
+    differences.py        what lines mean to the C server and not here (`ocserv config check`)
+    differences_table.py  the same of single options, as a table
     manual.py     the declarations as a reference text (docs/options.md)
 """

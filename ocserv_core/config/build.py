@@ -43,10 +43,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class UserReading:
-    """What a user's or a group's file says, with its warnings."""
+    """What a user's or a group's file says, with its warnings. lines: those that mean something, by the names of their
+    options, as `read_user_options` takes them."""
 
     options: UserOptions
     warnings: tuple[str, ...]
+    lines: Mapping[str, Sequence[str]]
 
 
 def read_config(text: str, file: str, *, strict: bool = False) -> Reading:
@@ -55,6 +57,19 @@ def read_config(text: str, file: str, *, strict: bool = False) -> Reading:
     file: its name, for messages. strict: an unknown option or section is an error, not a warning.
     """
     notes = Notes(file, strict)
+    config = _read(text, notes)
+    notes.raise_errors()
+    return Reading(config, tuple(notes.warnings))
+
+
+def notes_on(text: str, file: str) -> Notes:
+    """All that such a reading has to say, its warnings beside its errors."""
+    notes = Notes(file)
+    _read(text, notes)
+    return notes
+
+
+def _read(text: str, notes: Notes) -> ServerConfig:
     reader = _Reader(notes)
     reader.read(_tokens(text, notes))
     config = reader.finish()
@@ -62,8 +77,7 @@ def read_config(text: str, file: str, *, strict: bool = False) -> Reading:
         # What a wrong line has left unset is not missing.
         if not notes.faulty & set(fault.about):
             notes.error(fault.line, fault.message)
-    notes.raise_errors()
-    return Reading(config, tuple(notes.warnings))
+    return config
 
 
 def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> UserReading:
@@ -74,27 +88,19 @@ def read_user_config(text: str, file: str, onto: UserOptions | None = None) -> U
     notes = Notes(file)
     before = onto or UserOptions()
     draft = Draft({field: value for field in before.__struct_fields__ if (value := getattr(before, field)) is not None})
+    lines: dict[str, list[str]] = {}
     for section, members in sections_of(_tokens(text, notes)):
         for token in members:
             if section is not None:
                 notes.warn(token.line, "a section has no place in the file of a user; the line is ignored")
             elif token.name in _USER:
-                draft.set(_USER[token.name], token, notes)
+                option = _USER[token.name]
+                draft.set(option, token, notes)
+                lines.setdefault(option.name, []).append(token.raw if option.option.raw else token.value)
             else:
                 notes.unknown(token.line, _unknown(token.name, _USER))
     notes.raise_errors()
-    return UserReading(UserOptions(**draft.values), tuple(notes.warnings))
-
-
-def user_lines(text: str, file: str) -> dict[str, list[str]]:
-    """The lines of such a file by the names of their options, for `read_user_options`: those that mean something."""
-    found: dict[str, list[str]] = {}
-    for section, members in sections_of(parse_tokens(text, file)):
-        for token in members:
-            if section is None and token.name in _USER:
-                option = _USER[token.name]
-                found.setdefault(option.name, []).append(token.raw if option.option.raw else token.value)
-    return found
+    return UserReading(UserOptions(**draft.values), tuple(notes.warnings), lines)
 
 
 def read_user_options(lines: Mapping[str, str | Sequence[str]], source: str) -> UserReading:
@@ -103,13 +109,17 @@ def read_user_options(lines: Mapping[str, str | Sequence[str]], source: str) -> 
     notes = Notes(source, strict=True)
     draft = Draft()
     for name, values in lines.items():
-        for value in (values,) if isinstance(values, str) else values:
+        for value in _listed(values):
             if name in _USER:
                 draft.set(_USER[name], Token(name, value, value, line=0), notes)
             else:
                 notes.unknown(0, _unknown(name, _USER))
     notes.raise_errors()
-    return UserReading(UserOptions(**draft.values), tuple(notes.warnings))
+    return UserReading(UserOptions(**draft.values), tuple(notes.warnings), {n: _listed(v) for n, v in lines.items()})
+
+
+def _listed(values: str | Sequence[str]) -> Sequence[str]:
+    return (values,) if isinstance(values, str) else values
 
 
 def _tokens(text: str, notes: Notes) -> Tokens:

@@ -143,7 +143,7 @@ def _ipv6_prefixes(vhost: Vhost) -> Iterator[Fault]:
     elif prefix >= options.ipv6_subnet_prefix:
         network = ipaddress.IPv6Network(f"{options.ipv6_network.partition('/')[0]}/{prefix}", strict=False)
         yield Fault(
-            vhost.origin("ipv6-subnet-prefix").line or line,
+            vhost.origin("ipv6-subnet-prefix").line or vhost.origin("ipv6-prefix").line or line,
             f"ipv6-subnet-prefix {options.ipv6_subnet_prefix} must be longer than the prefix of {network}",
             ("ipv6-network", "ipv6-prefix", "ipv6-subnet-prefix"),
         )

@@ -16,10 +16,12 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """How a value is written. `parse` raises ValueError with a sentence that says what would be right."""
+    """How a value is written. `parse` raises ValueError with a sentence that says what would be right. numeric: it is
+    a number, or a number and a unit."""
 
     says: str
     parse: Callable[[str], object]
+    numeric: bool = False
 
 
 class Repeat(enum.Enum):
@@ -43,7 +45,6 @@ class Option:
     syntax: Syntax
     doc: str
     name: str = ""
-    supported: bool = True
     reloadable: bool = True
     repeat: Repeat = Repeat.LAST
     aliases: tuple[str, ...] = ()

@@ -73,8 +73,6 @@ class Draft:
         except ValueError as error:
             self._refuse(option, token, error, notes)
             return
-        if not option.option.supported and value:
-            notes.warn(token.line, f"'{token.name}' is not supported yet")
         self._keep(option, value, Origin(notes.file, token.line))
 
     @staticmethod

@@ -6,6 +6,7 @@ so that one reading shows all of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,15 @@ MAX_SECTION = 49
 """Bytes of a section's name; the C server cuts longer ones."""
 
 BLANKS = " \t\v\f\r"
+
+_COMMENT = re.compile(f"(?<=[{BLANKS}])#")
+"""A `#` behind a blank begins a comment, even within quotes."""
+
+_SEPARATOR = re.compile(f"[=:]|{_COMMENT.pattern}")
+_BRACKET = re.compile(f"]|{_COMMENT.pattern}")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class _Parser:
             self._on_option(number, start)
 
     def _on_section(self, number: int, start: str) -> None:
-        end = _find(start[1:], "]")
+        end = _find(start[1:], _BRACKET)
         self._name = ""
         if start[1 + end : 2 + end] != "]":
             self._error(number, "a section has no closing ]; write [vhost:NAME]")
@@ -97,13 +107,13 @@ class _Parser:
         self.tokens.items.append(Section(self._section, number))
 
     def _on_option(self, number: int, start: str) -> None:
-        end = _find(start, "=:")
+        end = _find(start, _SEPARATOR)
         if start[end : end + 1] not in ("=", ":"):
             self._error(number, f"'{_shown(start.rstrip(BLANKS))}' is not an option; write name = value")
             return
         self._name, self._name_line = start[:end].rstrip(BLANKS), number
         rest = start[end + 1 :]
-        self._add(number, rest[: _find(rest, "")], 0)
+        self._add(number, rest[: _find(rest, _COMMENT)], 0)
 
     def _on_continuation(self, number: int, start: str) -> None:
         self._warn(
@@ -111,7 +121,7 @@ class _Parser:
             f"an indented line is one more value of '{self._name}' in line {self._name_line};"
             " begin it at the margin if it is an option of its own",
         )
-        self._add(number, start[: _find(start, "")], self._name_line)
+        self._add(number, start[: _find(start, _COMMENT)], self._name_line)
 
     def _add(self, number: int, rest: str, continues: int) -> None:
         """A value of nothing but blanks and quotes leaves the option alone; no value at all empties it."""
@@ -128,22 +138,18 @@ class _Parser:
         self.tokens.warnings.append(f"{self.tokens.file}:{number}: {message}")
 
 
-def _find(text: str, ends: str) -> int:
-    """The index of the first of `ends`, or of a `#` behind a blank, which begins a comment even within quotes."""
-    blank = False
-    for index, char in enumerate(text):
-        if char in ends or (blank and char == "#"):
-            return index
-        blank = char in BLANKS
-    return len(text)
+def _find(text: str, end: re.Pattern[str]) -> int:
+    """Where it begins; where there is none, the end of the text."""
+    found = end.search(text)
+    return found.start() if found else len(text)
 
 
 def _fault(line: str) -> str:
-    if any("\ud800" <= char <= "\udfff" for char in line):
+    if _SURROGATE.search(line):
         return "the line is not UTF-8"
     if len(line.encode()) > MAX_LINE:
         return f"the line is longer than {MAX_LINE} bytes"
-    if any(char < " " and char != "\t" for char in line.strip(BLANKS)):
+    if _CONTROL.search(line.strip(BLANKS)):
         return "the line contains a control character"
     return ""
 

@@ -120,7 +120,6 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         Option(
             values.number(0, 1024),
             "How many processes sign with the private keys; 0 is chosen by processors and max-clients.",
-            supported=False,
             reloadable=False,
         ),
     ] = 0

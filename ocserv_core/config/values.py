@@ -66,7 +66,7 @@ def number(low: int = 0, high: int = _MAX_NUMBER) -> Syntax:
             raise ValueError(f"'{text}' is not {wanted}")
         return int(text)
 
-    return Syntax(wanted.removeprefix("a "), parse)
+    return Syntax(wanted.removeprefix("a "), parse, numeric=True)
 
 
 def parse_seconds(text: str) -> Seconds:
@@ -208,7 +208,7 @@ def _suboptions(items: list[str]) -> dict[str, str]:
     return options
 
 
-SECONDS = Syntax("duration", parse_seconds)
+SECONDS = Syntax("duration", parse_seconds, numeric=True)
 BOOLEAN = Syntax("boolean", parse_boolean)
 TEXT = text_of("text")
 FILE = text_of("file")

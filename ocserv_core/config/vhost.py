@@ -151,7 +151,7 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ] = ""
     srk_pin: Annotated[
         str,
-        Option(values.TEXT, "The PIN of the TPM's storage root key.", supported=False, reloadable=False),
+        Option(values.TEXT, "The PIN of the TPM's storage root key; goes before srk-pin-file.", reloadable=False),
     ] = ""
     pin_file: Annotated[
         str, Option(values.FILE, "The file whose first line is the PIN or password of the key.", reloadable=False)
@@ -161,7 +161,6 @@ class VhostOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         Option(
             values.FILE,
             "The file whose first line is the PIN of the TPM's storage root key.",
-            supported=False,
             reloadable=False,
         ),
     ] = ""

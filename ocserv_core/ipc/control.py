@@ -110,8 +110,8 @@ class TerminateSession(Control, frozen=True):
 
 
 class Reload(Control, frozen=True):
-    """Read the configuration again. Answer: Done once every process agreed or one refused; where it is not `ok`,
-    `text` holds the errors, one a line, each with file:line."""
+    """Read the configuration again. Answer: Done once every process agreed or one refused. `text`, one a line:
+    where it is not `ok`, the errors, each with file:line; else what waits for the next start."""
 
 
 class Stop(Control, frozen=True):
@@ -151,14 +151,16 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 class StatusReport(Control, frozen=True):
     """What `show status` tells. The second half counts since `last_stats_reset`.
 
-    `active_sessions` counts workers, also those before login; `total_sessions` the connections that ended since
-    the start; `clients_cut_off` the clients since the start that broke a protocol before they had a tunnel. A mean
-    or maximum is 0 where nothing was measured; so is an MTU. `latency` is None where none was.
+    `secmod_instances` tells how many processes sign (sec-mod-scale). `active_sessions` counts workers, also those
+    before login; `total_sessions` the connections that ended since the start; `clients_cut_off` the clients since the
+    start that broke a protocol before they had a tunnel. A mean or maximum is 0 where nothing was measured; so is an
+    MTU. `latency` is None where none was.
     """
 
     online: bool
     server_pid: int
-    secmod_pids: tuple[int, ...]
+    secmod_pid: int
+    secmod_instances: int
     up_since: float
     active_sessions: int
     total_sessions: int
@@ -298,7 +300,7 @@ class PluginTable(Control, frozen=True):
 
 
 class Done(Control, frozen=True):
-    """A command was carried out, or not; `text` says why not, or is empty."""
+    """A command was carried out, or not; `text` says why not, or what else is to be known, or is empty."""
 
     ok: bool
     text: str = ""

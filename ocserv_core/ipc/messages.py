@@ -265,7 +265,7 @@ class ResumeDelete(Message, frozen=True):
     session_id: bytes
 
 
-# ---- worker, nursery → main; host, child → secmod --------------------------------------------------------------
+# ---- worker, nursery → main; host, child, signer → secmod ------------------------------------------------------
 
 
 class LogLine(Message, frozen=True):
@@ -663,6 +663,52 @@ class ChildEnded(Message, frozen=True):
     status: int
 
 
+# ---- secmod ↔ signer ------------------------------------------------------------------------------------------
+
+
+class SignerKey(msgspec.Struct, frozen=True, array_like=True):
+    """A private key on its way to a signer: its octets (PKCS #8, DER), or where it lies (`token`: its URL, its PIN and
+    that of the TPM's storage root key)."""
+
+    der: bytes = b""
+    token: tuple[str, bytes | None, bytes | None] | None = None
+
+    def __repr__(self) -> str:
+        return "SignerKey(…)"
+
+
+class SignerLoad(Message, frozen=True):
+    """secmod → signer: these are the keys of each vhost; log from `level` (of logging) on. The first message, once."""
+
+    level: int
+    rings: dict[str, tuple[SignerKey, ...]]
+
+
+class SignerTask(Message, frozen=True):
+    """secmod → signer: what a worker asks. Answer: SignerDone."""
+
+    number: int
+    asked: Sign | Decrypt
+
+
+class SignerReady(Message, frozen=True):
+    """signer → secmod: it has its keys."""
+
+
+class SignerRefused(Message, frozen=True):
+    """signer → secmod: it cannot use its keys (a token's); it exits, and another would fare no better."""
+
+    text: str
+
+
+class SignerDone(Message, frozen=True):
+    """signer → secmod: a signature or a premaster secret; empty where it was refused, with the reason."""
+
+    number: int
+    data: bytes
+    refused: str = ""
+
+
 # ---- secmod ↔ child -------------------------------------------------------------------------------------------
 
 
@@ -767,5 +813,7 @@ FromMainToNursery = Spawn
 FromNurseryToMain = NurseryReady | NurseryRefused | Spawned | SpawnFailed | Exited | LogLine
 FromSecmodToHost = HostLoad | ChildStart
 FromHostToSecmod = HostReady | HostRefused | ChildStarted | ChildFailed | ChildEnded | LogLine
+FromSecmodToSigner = SignerLoad | SignerTask
+FromSignerToSecmod = SignerReady | SignerRefused | SignerDone | LogLine
 FromSecmodToChild = Call | Answer
 FromChildToSecmod = Question | Returned | CallDenied | CallUnavailable | CallFault | LogLine

@@ -44,9 +44,10 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
             contents[wanted.path] = _read(_place_of(wanted))
         except ConfigError as error:
             if wanted.optional:
-                _log.error("%s", error)
+                _log.error("%s: %s", wanted.option, error)
             else:
-                faults.append(ConfigError(error.message, wanted.origin.file, wanted.origin.line))
+                said = f"{wanted.option}: {error.message}"
+                faults.append(ConfigError(said, wanted.origin.file, wanted.origin.line))
     if faults:
         raise ConfigErrors(faults)
     return contents
@@ -117,12 +118,12 @@ class Configuration:
         nursery: they may have been renewed on disk, and must go together."""
         await self.apply(self.current)
 
-    async def reload(self) -> None:
-        """Read the file again. Options that need a restart keep their value, which is said."""
+    async def reload(self) -> tuple[str, ...]:
+        """Read the file again. Options that need a restart keep their value, of which each is a sentence."""
         fresh = self._adapt(load(self.current.file))
-        for name in restart_only_changes(self.current, fresh):
-            _log.warning("'%s' has changed; it takes effect at the next start", name)
+        names = restart_only_changes(self.current, fresh)
         await self.apply(reloaded(self.current, fresh))
+        return tuple(f"'{name}' has changed; it takes effect at the next start" for name in names)
 
 
 def _place_of(wanted: NeededFile) -> str:

@@ -60,8 +60,9 @@ REQUEST_TIMEOUT = 10.0
 class Lifecycle(Protocol):
     """What occtl may order of the whole (server.py)."""
 
-    async def reload(self) -> None:
-        """Read the configuration again; OcservError where it cannot be used."""
+    async def reload(self) -> tuple[str, ...]:
+        """Read the configuration again; what of it waits for the next start, a sentence each. OcservError where it
+        cannot be used."""
 
     def stop(self) -> None:
         """Begin the end."""
@@ -219,10 +220,10 @@ class ControlServer:
     async def answer_reload(self, _request: Reload) -> Control:
         """Both outcomes are told: the running configuration stays in force when the new one is wrong."""
         try:
-            await self._lifecycle.reload()
+            postponed = await self._lifecycle.reload()
         except OcservError as error:
             return Done(False, str(error))
-        return Done(True)
+        return Done(True, "\n".join(postponed))
 
     async def answer_stop(self, _request: Stop) -> Control:
         """Begin the end, after the answer."""

@@ -301,12 +301,13 @@ class Server:
             _log.log(NOTICE, "the server ends")
             self._stopping.set()
 
-    async def reload(self) -> None:
-        """Read the configuration again. OcservError where it cannot be used: everything stays as it is."""
+    async def reload(self) -> tuple[str, ...]:
+        """Read the configuration again; what of it waits for the next start, a sentence each. OcservError where it
+        cannot be used: everything stays as it is."""
         async with self._reloading:
             sd_notify("RELOADING=1")
             try:
-                await self._configuration.reload()
+                postponed = await self._configuration.reload()
             except OcservError as error:
                 _log.error("the configuration is not reloaded, the running one stays in force")
                 for fault in error.errors if isinstance(error, ConfigErrors) else (error,):
@@ -314,7 +315,10 @@ class Server:
                 raise
             finally:
                 sd_notify("READY=1")
+            for sentence in postponed:
+                _log.warning("%s", sentence)
             _log.log(NOTICE, "the configuration is reloaded")
+            return postponed
 
     async def _maintain(self) -> None:
         """At once what is done every quarter of an hour."""

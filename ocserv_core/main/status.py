@@ -14,7 +14,9 @@ from ..ipc.control import Latency, SessionEvent, StatusReport, UserEntry, UserSt
 from ..ipc.messages import FinalStats, SecmodStats
 from ..log import NOTICE
 from ..state.resumption import ResumptionCache
+from ..state.signers import signer_count
 from ..state.totals import Period, SecmodCounters, Totals
+from ..system.process import processors
 from .admission import Admission
 from .events import Events
 from .latency import ServerLatency
@@ -79,10 +81,12 @@ class Status:
         self._take_secmod(self._secmod.stats)
         totals = self._totals
         period = totals.period
+        server = self._config().server
         return StatusReport(
             online=True,
             server_pid=os.getpid(),
-            secmod_pids=(self._secmod.pid,),
+            secmod_pid=self._secmod.pid,
+            secmod_instances=signer_count(server.sec_mod_scale, server.max_clients, processors()),
             up_since=totals.started,
             active_sessions=len(self.workers.records),
             total_sessions=totals.total_sessions,

@@ -4,7 +4,11 @@ client's bytes; a worker reaches it only through the permits of requests.py.
     __main__.py       the process: isolation, the loop
     service.py        main's messages: configuration, workers, sessions
     prepare.py        a configuration made ready (keys, back ends) before anything changes
-    keys.py           the private keys: sign, decrypt
+    key_files.py      the private keys: opened, and matched to their certificates
+    keys.py           … at work: sign, decrypt
+    signers.py        who uses them: a signer, or secmod itself
+    signer_process.py … one signer as secmod sees it
+    signer.py         … and what runs in it
     composition.py    which back ends a login must satisfy
     instance.py       one back end at work: its places, its deadline, its breaker
     execution.py      … and the ways in which a hook of it runs

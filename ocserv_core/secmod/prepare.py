@@ -17,11 +17,15 @@ from ..errors import ConfigError, ConfigErrors
 from ..ipc.messages import ConfigFault, ConfigRefused, Configured
 from ..plugin.backends import NO_SESSIONS, SessionActs
 from ..plugin.manager import load, look_again, new_manager, seal
+from ..state.signers import signer_count
 from ..system.memfd import read_sealed
+from ..system.process import processors
 from .composition import Composition, Method, method_name
 from .instance import Instance
 from .kdc import KdcRoute, resolve
-from .keys import KeyRing, KeySource, end_point_of, load_key, read_pin
+from .key_files import KeySource, Pins, end_point_of, load_key, read_pin
+from .keys import KeyRing
+from .signers import Signers
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +64,11 @@ class Prepared:
     generation: int
     config: ServerConfig
     vhosts: dict[str, PreparedVhost]
+    signers: Signers
 
     def retire(self) -> None:
         """It is not in force any more; what is in progress goes on."""
+        self.signers.retire()
         for vhost in self.vhosts.values():
             for instance in vhost.instances():
                 instance.retire()
@@ -109,7 +115,10 @@ def prepare(generation: int, config: ServerConfig, acts: SessionActs = NO_SESSIO
             faults.extend(several.errors)
     if faults:
         raise ConfigErrors(faults)
-    return Prepared(generation, config, vhosts)
+    server = config.server
+    count = signer_count(server.sec_mod_scale, server.max_clients, processors())
+    rings = {name: vhost.keys for name, vhost in vhosts.items()}
+    return Prepared(generation, config, vhosts, Signers(rings, count, at_once=server.sec_mod_scale > 0))
 
 
 def _prepare_vhost(vhost: Vhost, auth_timeout: float, acts: SessionActs) -> PreparedVhost:
@@ -139,7 +148,7 @@ def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> tuple[KeyRing, tuple[
     """The keys, and the tls-server-end-point of each one's certificate."""
     keys, end_points = [], []
     try:
-        pin = _pin(vhost)
+        pins = _pins(vhost)
     except ConfigError as error:
         faults.append(error)
         return KeyRing(()), ()
@@ -148,7 +157,7 @@ def _load_keys(vhost: Vhost, faults: list[ConfigError]) -> tuple[KeyRing, tuple[
         origin, other = vhost.origin("server-key", number), vhost.origin("server-cert", number)
         try:
             source = KeySource(key, certificate, origin.file, origin.line, other.line)
-            keys.append(load_key(source, pin))
+            keys.append(load_key(source, pins))
             end_points.append(end_point_of(source))
         except ConfigError as error:
             faults.append(error)
@@ -167,14 +176,21 @@ def _resolve_proxies(vhost: Vhost, faults: list[ConfigError]) -> tuple[KdcRoute,
     return tuple(routes)
 
 
-def _pin(vhost: Vhost) -> bytes | None:
-    """key-pin goes before pin-file."""
+def _pins(vhost: Vhost) -> Pins:
+    """What is written in the configuration goes before a file."""
     options = vhost.options
-    if options.key_pin:
-        return options.key_pin.encode()
-    if options.pin_file:
-        origin = vhost.origin("pin-file")
-        return read_pin(options.pin_file, origin.file, origin.line)
+    return Pins(
+        _pin(vhost, options.key_pin, options.pin_file, "pin-file"),
+        _pin(vhost, options.srk_pin, options.srk_pin_file, "srk-pin-file"),
+    )
+
+
+def _pin(vhost: Vhost, written: str, path: str, name: str) -> bytes | None:
+    if written:
+        return written.encode()
+    if path:
+        origin = vhost.origin(name)
+        return read_pin(path, origin.file, origin.line, name)
     return None
 
 
@@ -220,11 +236,9 @@ def _session_config(options: VhostOptions) -> tuple[BackendSpec, ...]:
 
 def _check_store(config: ServerConfig, faults: list[ConfigError]) -> None:
     store = config.server.session_store
-    if store.name not in STORES or store.options:
-        faults.append(
-            ConfigError(
-                f"the session store '{store.name}' is not installed; there are {' and '.join(STORES)}",
-                store.file,
-                store.line,
-            )
-        )
+    if store.name not in STORES:
+        said = f"the session store '{store.name}' is not installed; there are {' and '.join(STORES)}"
+        faults.append(ConfigError(said, store.file, store.line))
+    elif store.options:
+        said = f"the session store '{store.name}' has no options; write session-store = {store.name}"
+        faults.append(ConfigError(said, store.file, store.line))

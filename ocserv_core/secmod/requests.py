@@ -41,7 +41,6 @@ from ..model import Cookie, DisconnectReason, Endpoint, SessionId, Traffic
 from ..plugin.backends import Login
 from .conversation import Conversation, Conversations
 from .kdc import KdcForwarder
-from .keys import KeyRefused
 from .prepare import Prepared, PreparedVhost
 
 _log = logging.getLogger(__name__)
@@ -107,6 +106,7 @@ class WorkerPeer:
         self._gate = Gate(PERMITS, Phase.FRESH)
         self._vhost: PreparedVhost | None = None
         self._key_uses = 0
+        self._using_key = False
         self._born = time.monotonic()
         self._reports = 0
         self._key = 0
@@ -138,23 +138,11 @@ class WorkerPeer:
 
     def answer_sign(self, message: Sign) -> None:
         """One signature of the handshake."""
-        vhost = self._use_key(message.vhost, message.key)
-        try:
-            signature = vhost.keys.sign(message.key, message.algorithm, message.data)
-        except KeyRefused as refusal:
-            _log.warning("signature refused (vhost %s, key %d): %s", vhost.name, message.key, refusal)
-            signature = b""
-        self._send(SignReply(signature))
+        self._use_key(message, SignReply)
 
     def answer_decrypt(self, message: Decrypt) -> None:
         """The premaster secret of an RSA key exchange."""
-        vhost = self._use_key(message.vhost, message.key)
-        try:
-            data = vhost.keys.decrypt(message.key, message.data)
-        except KeyRefused as refusal:
-            _log.warning("decryption refused (vhost %s, key %d): %s", vhost.name, message.key, refusal)
-            data = b""
-        self._send(DecryptReply(data))
+        self._use_key(message, DecryptReply)
 
     def answer_auth_init(self, message: AuthInit) -> None:
         """A login begins; one at a time."""
@@ -231,14 +219,21 @@ class WorkerPeer:
         if self._gate.phase is not Phase.TUNNEL:
             self._send(reply)
 
-    def _use_key(self, vhost: str, key: int) -> PreparedVhost:
-        """`key` tells which certificate the client was shown."""
-        named = self._name_vhost(vhost)
-        self._key = key
+    def _use_key(self, asked: Sign | Decrypt, reply: Callable[[bytes], SignReply | DecryptReply]) -> None:
+        """One at a time, as the worker asks. The key tells which certificate the client was shown."""
+        self._name_vhost(asked.vhost)
+        self._key = asked.key
         self._key_uses += 1
         if self._key_uses > MAX_KEY_USES:
             raise PeerViolation("too many uses of a private key")
-        return named
+        if self._using_key:
+            raise PeerViolation("a use of a private key before the answer to another")
+        self._using_key = True
+        self._prepared.signers.ask(asked, lambda data: self._on_key_used(reply(data)))
+
+    def _on_key_used(self, reply: SignReply | DecryptReply) -> None:
+        self._using_key = False
+        self._send(reply)
 
     def _name_vhost(self, name: str) -> PreparedVhost:
         if self._vhost is None:

@@ -56,6 +56,7 @@ from .prepare import Prepared, prepare_sealed
 from .requests import WorkerPeer
 from .serving import Serving
 from .sessions import Sessions
+from .signer_process import end_signers
 from .store import open_store
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ _log = logging.getLogger(__name__)
 SWEEP_EVERY = 310.0
 """Seconds, where sec-mod-db-cleanup-time says nothing."""
 LIST_PART = 128
+
+SIGNERS_AFTER = 1.0
+"""Seconds from a commit to the start of its signers: until then main, nursery and first clients have the processors."""
 
 
 class Phase(enum.Enum):
@@ -111,6 +115,7 @@ class Service:
             await self._sessions.end()
         await self._serving.end()
         await end_hosts()
+        await end_signers()
 
     @property
     def sessions(self) -> Sessions:
@@ -180,6 +185,7 @@ class Service:
             self._current.retire()
         self._current = prepared
         self._prepared.clear()
+        prepared.signers.start(after=SIGNERS_AFTER)
         self._reconfigured.set()
         server = prepared.config.server
         if self._sessions is None:

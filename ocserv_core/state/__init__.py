@@ -9,6 +9,7 @@
     totals.py        the statistics of `show status` (main)
     bans.py          points for addresses, and who is banned for them (main)
     breaker.py       who fails again and again is left alone for a while (secmod)
+    signers.py       how many processes sign, and when one that died is started again (secmod, main)
     latency.py       how long packets take: what a worker tells of it, and its sums by the minute (worker, main)
 
 Each table can be written out as plain msgspec structs and read back, by another process or version. Times are Unix

@@ -4,7 +4,7 @@
     process.py   this process (title, limits, parent's death) and the starting of a sibling
     children.py  the end of a process, awaited by whoever started it
     adopted.py   what processes that ended have left to us
-    isolate.py   what nursery and worker do to themselves for ever
+    isolate.py   what nursery, worker and signer do to themselves for ever
     landlock.py  … of which this is the kernel's part: no file, no TCP, no signal to others
     daemon.py    background, pid file, readiness for systemd
     statedir.py  the locked state folder
@@ -20,6 +20,7 @@
     ping.py      whether somebody answers at an address
     utmp.py      who is logged in, for `who` and `last`
     scripts.py   the starting of an administrator's script
+    token_keys.py  private keys in tokens and TPMs, by GnuTLS (secmod and its signers)
     crypt.py     password hashes of crypt(3) and Argon2 (secmod and ocpasswd)
 
 `StartError` is raised where the server cannot start on this machine, `StateError` for the state folder,

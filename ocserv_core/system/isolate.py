@@ -1,4 +1,4 @@
-"""What a nursery and a worker do to themselves, and can never undo.
+"""What a nursery, a worker and a signer do to themselves, and can never undo.
 
 `enter_nursery` is called once, after the code and the configuration are loaded and before the first fork;
 `enter_worker` by each forked worker before it reads a byte of its client. Every step that is asked for is
@@ -165,6 +165,34 @@ def _sees_files() -> bool:
         return bool(os.listdir("/"))
     except PermissionError:
         return False  # a chroot to a folder that is root's alone
+
+
+def enter_signer(parent: int, *, alone: bool) -> None:
+    """Give up the terminal and every way to a privilege; what only those need that have more to do than to compute,
+    too, where `alone`: the network, files, root's capabilities. parent: whose death is this process's. Raises
+    StartError."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        process.set_no_new_privs()
+        if alone:
+            _leave_network()
+            if libc.read_capabilities():
+                _drop_bounding_set()
+                libc.clear_capabilities()
+            landlock.deny_all()
+    except OSError as error:
+        raise StartError(f"a signer cannot be isolated: {error.strerror}") from error
+    _let_go_of_terminal(null)
+    process.set_not_dumpable()
+    process.set_parent_death_signal(signal.SIGKILL, parent)
+
+
+def _leave_network() -> None:
+    try:
+        libc.unshare(libc.CLONE_NEWNET | libc.CLONE_NEWIPC)
+    except OSError as error:
+        if error.errno not in _NO_NAMESPACE:
+            raise
 
 
 def data_bytes() -> int:

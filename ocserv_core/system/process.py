@@ -183,6 +183,11 @@ def set_oom_score(score: int, pid: int | None = None) -> None:
         raise SystemFailure(f"cannot set the OOM score of {pid or 'this process'}: {error.strerror}") from error
 
 
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def set_limit(which: int, value: int) -> None:
     """Set soft and hard limit of a `resource.RLIMIT_*` to `value`, or to the hard limit where that is lower."""
     hard = resource.getrlimit(which)[1]

@@ -109,6 +109,39 @@ def test_what_is_malformed_refuses_with_its_line(site: Site, text: str) -> None:
         site.read()
 
 
+ESCAPES = ["../elsewhere", "/etc/passwd", "users/../../elsewhere", "..", ".", "alice/", "a\0b", "\0"]
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+@pytest.mark.parametrize("kind", ["user", "group"])
+def test_a_name_that_leads_out_of_its_folder_refuses(site: Site, name: str, kind: str) -> None:
+    (site.home / "elsewhere").write_text("mtu = 1300\n")
+    with pytest.raises(Denied, match=f"^the {kind} '.*' cannot have a file: it is no file name$"):
+        site.read(name) if kind == "user" else site.read(group=name)
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "x" * 100_000, "ä" * 128])
+def test_a_name_that_no_file_can_have_has_none(site: Site, name: str) -> None:
+    site.options["default-user"] = str(site.home / "default")
+    (site.home / "default").write_text("mtu = 1300\n")
+    assert site.read(name).mtu == 1300
+    assert site.read(group=name).mtu == 1300
+
+
+def test_a_folder_that_is_a_link_is_followed(site: Site) -> None:
+    (site.users / "alice").write_text("mtu = 1300\n")
+    (site.home / "link").symlink_to(site.users)
+    site.options["per-user"] = str(site.home / "link")
+    assert site.read().mtu == 1300
+
+
+def test_what_is_malformed_in_a_group_s_file_refuses_its_members(site: Site) -> None:
+    (site.groups / "staff").write_text("restrict-user-to-ports = tcp\n")
+    with pytest.raises(Denied, match=rf"{site.groups}/staff:1: restrict-user-to-ports: "):
+        site.read(group="staff")
+    assert site.read() == UserOptions()
+
+
 def test_a_file_that_is_too_long_refuses(site: Site) -> None:
     (site.users / "alice").write_text("#" * (MAX_FILE + 1))
     with pytest.raises(Denied, match="longer than"):

@@ -80,6 +80,12 @@ def test_a_reload_that_failed_prints_its_errors(console: Console, server: FakeSe
     assert err(console) == "ocserv.conf:3: unknown\nocserv.conf:5: not a number\n"
 
 
+def test_what_a_reload_leaves_to_the_next_start_is_told_beside(console: Console, server: FakeServer) -> None:
+    server.replies = [control.Done(ok=True, text="'tcp-port' has changed")]
+    assert commands.run(console, "reload") == 0
+    assert (out(console), err(console)) == ("Server scheduled to reload\n", "'tcp-port' has changed\n")
+
+
 def test_nobody_is_connected(console: Console, server: FakeServer) -> None:
     server.replies = [control.UserTable(())]
     assert (commands.run(console, "show users"), out(console)) == (0, "")

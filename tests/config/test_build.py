@@ -27,6 +27,11 @@ def test_values_have_their_types() -> None:
     assert (read.server.tcp_port, read.server.auth_timeout, read.server.use_occtl) == (443, 300, True)
 
 
+def test_a_users_lines_are_kept_by_todays_names() -> None:
+    text = "ipv4-dns = 192.0.2.1\ndns = 192.0.2.2\nnonsense = 1\nmtu = 1400\n[section]\nmtu = 1300\n"
+    assert read_user_config(text, "alice").lines == {"dns": ["192.0.2.1", "192.0.2.2"], "mtu": ["1400"]}
+
+
 def test_the_last_line_of_a_scalar_wins() -> None:
     assert config("dpd = 1\ndpd = 2\n").default.options.dpd == 2
 
@@ -127,12 +132,8 @@ def test_an_unknown_section_is_warned_of_and_its_lines_are_not() -> None:
     )
 
 
-def test_what_is_not_there_yet_is_warned_of() -> None:
-    assert warnings("ping-leases = true\n") == ("o.conf:8: 'ping-leases' is not supported yet",)
-
-
 def test_to_turn_off_what_is_not_there_yet_is_fine() -> None:
-    assert warnings("ping-leases = false\nuse-utmp = no\n") == ()
+    assert warnings("sec-mod-scale = 0\n") == ()
 
 
 def test_udp_may_have_a_host_and_a_port_of_its_own() -> None:

@@ -5,57 +5,31 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ocserv_core.config.build import read_user_config
 from ocserv_core.config.declare import Declared, with_aliases
 from ocserv_core.config.old_words import OLD_WORDS
 from ocserv_core.config.server import SERVER, ServerOptions
 from ocserv_core.config.user import USER, UserOptions
+from ocserv_core.config.values import BACKEND
 from ocserv_core.config.vhost import VHOST, VhostOptions
+from ocserv_core.errors import ConfigErrors
 
-
-def _names(text: str) -> list[str]:
-    return text.split()
-
-
-NAMES = _names("""
-auth enable-auth acct cert-user-oid cert-group-oid ca-cert crl select-group auto-select-group default-select-group
-select-group-by-url tcp-port udp-port listen-host udp-listen-host listen-netns listen-host-is-dyndns
-listen-proxy-proto run-as-user run-as-group socket-file occtl-socket-file use-occtl chroot-dir pid-file log-level
-syslog-facility sec-mod-scale server-stats-reset-time isolate-workers limit-worker-memory max-clients
-max-same-clients rate-limit-ms server-drain-ms auth-timeout use-utmp connect-script disconnect-script
-host-update-script route-add-cmd route-del-cmd ping-leases try-mtu-discovery device sec-mod-db-cleanup-time
-debug-no-secmod-stats net-priority server-cert server-key key-pin srk-pin pin-file srk-pin-file dh-params
-ocsp-response tls-priorities cisco-client-compat always-require-cert cisco-svc-client-compat dtls-psk dtls-legacy
-match-tls-dtls-ciphers no-udp switch-to-tcp-timeout compression compression-algo-priority no-compress-limit
-keepalive dpd mobile-dpd rekey-time rekey-method mtu output-buffer rx-data-per-sec tx-data-per-sec idle-timeout
-mobile-idle-timeout session-timeout cookie-timeout persistent-cookies deny-roaming client-bypass-protocol banner
-pre-login-banner user-profile custom-header included-http-headers camouflage camouflage_secret camouflage_realm
-kkdcp proxy-url ipv4-network ipv4-netmask ipv6-network ipv6-prefix ipv6-subnet-prefix predictable-ips dns ipv4-dns
-ipv6-dns nbns ipv4-nbns ipv6-nbns split-dns default-domain tunnel-all-dns route no-route append-routes
-expose-iroutes restrict-user-to-routes restrict-user-to-ports config-per-user config-per-group default-user-config
-default-group-config max-ban-score ban-time min-reauth-time ban-reset-time ban-points-wrong-password
-ban-points-connection ban-points-kkdcp stats-report-time listen-clear-file session-control use-seccomp use-dbus
-iroute explicit-ipv4 explicit-ipv6 hostname session-store session-config plugin state-dir latency-stats
-""")
-
-PER_USER = _names("""
-no-udp restrict-user-to-routes tunnel-all-dns deny-roaming route no-route iroute split-dns dns nbns ipv4-network
-ipv4-netmask explicit-ipv4 ipv6-network ipv6-subnet-prefix explicit-ipv6 hostname rx-data-per-sec tx-data-per-sec
-stats-report-time session-timeout mtu dpd mobile-dpd idle-timeout mobile-idle-timeout keepalive max-same-clients
-net-priority user-profile client-bypass-protocol restrict-user-to-ports
-""")
-
-RESTART_ONLY = _names("""
-tcp-port udp-port listen-host udp-listen-host listen-netns run-as-user run-as-group socket-file occtl-socket-file
-chroot-dir pid-file log-level syslog-facility sec-mod-scale server-stats-reset-time debug-no-secmod-stats
-session-store session-config plugin state-dir use-occtl auth enable-auth acct ca-cert server-cert server-key key-pin
-srk-pin pin-file srk-pin-file dh-params
-""")
+from .options import OPTIONS, names
+from .texts import MINIMAL, errors, warnings
 
 ALL = {**with_aliases(SERVER), **with_aliases(VHOST), **with_aliases(USER)}
 
 
-def test_every_option_is_declared() -> None:
-    assert sorted(NAMES) == sorted(ALL.keys() | OLD_WORDS.keys())
+def test_every_option_is_declared_and_no_other() -> None:
+    assert sorted(OPTIONS) == sorted(ALL.keys() | OLD_WORDS.keys())
+
+
+def test_what_is_the_servers() -> None:
+    assert sorted(with_aliases(SERVER)) == sorted(names("G", "G!"))
+
+
+def test_what_is_a_vhosts() -> None:
+    assert sorted(with_aliases(VHOST)) == sorted(names("V", "V!", "VU"))
 
 
 def test_no_option_is_both_the_servers_and_a_vhosts() -> None:
@@ -63,7 +37,7 @@ def test_no_option_is_both_the_servers_and_a_vhosts() -> None:
 
 
 def test_what_a_users_file_may_say() -> None:
-    assert sorted(USER) == sorted(PER_USER)
+    assert sorted(with_aliases(USER)) == sorted(names("VU", "U"))
 
 
 def test_what_a_users_file_may_say_is_declared_there() -> None:
@@ -71,7 +45,7 @@ def test_what_a_users_file_may_say_is_declared_there() -> None:
 
 
 def test_what_needs_a_restart() -> None:
-    assert sorted(name for name, option in ALL.items() if not option.option.reloadable) == sorted(RESTART_ONLY)
+    assert sorted(name for name, option in ALL.items() if not option.option.reloadable) == sorted(names("G!", "V!"))
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -92,3 +66,72 @@ def test_what_is_repeated_begins_empty(option: Declared) -> None:
 
 def test_a_user_sets_nothing_by_default() -> None:
     assert all(option.default in (None, ()) for option in USER.values())
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+GOOD = [(name, value) for name in ALL for value in (*OPTIONS[name].good, *OPTIONS[name].read)]
+BAD = [(name, value) for name in ALL for value in OPTIONS[name].bad]
+
+ANY_TEXT = {"text", "file", "directory", "command", "name"}
+"""What takes whatever a line can hold; what it names is looked at later."""
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD)
+def test_a_good_value_is_taken(name: str, value: str) -> None:
+    ALL[name].option.syntax.parse(value.strip('"'))
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r".{20}"):
+        ALL[name].option.syntax.parse(value)
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_each_has_good_values_and_bad_ones(name: str) -> None:
+    option, row = ALL[name].option, OPTIONS[name]
+    assert row.good or row.read
+    assert row.bad or option.lenient or option.syntax.says in ANY_TEXT
+    assert row.late or option.syntax is not BACKEND
+
+
+# ---- where they may stand ------------------------------------------------------------------------------------------
+
+
+def first_value(name: str) -> str:
+    row = OPTIONS[name]
+    return (*row.good, *row.read)[0]
+
+
+@pytest.mark.parametrize("name", names("VU", "U"))
+def test_a_users_file_takes_good_values_and_refuses_bad_ones(name: str) -> None:
+    row = OPTIONS[name]
+    for value in row.good:
+        options = read_user_config(f"{name} = {value}\n", "alice").options
+        assert getattr(options, ALL[name].field) not in (None, ())
+    for value in row.bad:
+        with pytest.raises(ConfigErrors, match=rf"^alice:2: {name}: "):
+            read_user_config(f"# a comment\n{name} = {value}\n", "alice")
+
+
+@pytest.mark.parametrize("name", names("G", "G!", "V", "V!"))
+def test_a_users_file_does_not_know_what_is_of_others(name: str) -> None:
+    (warning,) = read_user_config(f"{name} = {first_value(name)}\n", "alice").warnings
+    assert warning.startswith(f"alice:1: the option '{name}' is unknown")
+
+
+@pytest.mark.parametrize("name", names("U"))
+def test_what_is_a_users_alone_is_passed_over_elsewhere(name: str) -> None:
+    (warning,) = warnings(f"{name} = {first_value(name)}\n")
+    assert warning == f"o.conf:8: '{name}' stands in the file of a user or group only; the line is ignored"
+
+
+@pytest.mark.parametrize("name", names("G", "G!"))
+def test_what_is_the_servers_has_no_place_in_a_section(name: str) -> None:
+    text = f"[vhost:a]\n{name} = {first_value(name)}\n"
+    if ALL[name].option.tolerated:
+        assert warnings(text) == (f"o.conf:9: '{name}' has no effect inside a virtual host section",)
+    else:
+        (error,) = errors(MINIMAL + text)
+        assert error.startswith(f"o.conf:9: '{name}' cannot be set inside a virtual host section")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from ocserv_core.config.build import read_config
+from ocserv_core.config.declare import with_aliases
 from ocserv_core.config.reload import reloaded, restart_only_changes
+from ocserv_core.config.server import SERVER
+from ocserv_core.config.tree import ServerConfig
+from ocserv_core.config.vhost import VHOST
 from ocserv_core.errors import ConfigErrors
 
+from .options import OPTIONS, names
 from .texts import MINIMAL, config
 
+ALL = with_aliases({**SERVER, **VHOST})
 OTHER_PORT = MINIMAL.replace("443", "4443")
 
 
@@ -78,3 +86,41 @@ def test_old_and_new_must_go_together() -> None:
     old = config("auth = certificate\ncert-user-oid = 2.5.4.3\n")
     with pytest.raises(ConfigErrors, match="certificate needs cert-user-oid"):
         reloaded(old, config())
+
+
+# ---- every option --------------------------------------------------------------------------------------------------
+
+
+def before_and_after(name: str) -> tuple[ServerConfig, ServerConfig]:
+    """Two configurations that differ in this option alone: without it if that can be, and with the last
+    value that makes a difference."""
+    row = OPTIONS[name]
+    set_beside = {name} | {line.partition(" = ")[0] for line in row.beside.splitlines()}
+    base = [line for line in MINIMAL.splitlines() if line.partition(" = ")[0] not in set_beside]
+    # What socket-file says is in state-dir too, where that is not set.
+    rest = "\n".join([*base, "" if name == "state-dir" else "state-dir = /s", row.beside])
+    readings = []
+    for line in ("", *(f"{name} = {value}\n" for value in (*row.good, *row.read))):
+        with contextlib.suppress(ConfigErrors):
+            readings.append(read_config(rest + line, "o.conf").config)
+    old = readings[0]
+    return old, [new for new in readings if value_of(new, name) != value_of(old, name)][-1]
+
+
+def value_of(of: ServerConfig, name: str) -> object:
+    declared = ALL[name]
+    return getattr(of.server if name in SERVER else of.default.options, declared.field)
+
+
+@pytest.mark.parametrize("name", names("G", "V", "VU"))
+def test_a_reload_takes_it(name: str) -> None:
+    old, new = before_and_after(name)
+    assert restart_only_changes(old, new) == []
+    assert value_of(reloaded(old, new), name) == value_of(new, name) != value_of(old, name)
+
+
+@pytest.mark.parametrize("name", names("G!", "V!"))
+def test_a_reload_leaves_it_and_it_is_named(name: str) -> None:
+    old, new = before_and_after(name)
+    assert restart_only_changes(old, new) == [name]
+    assert value_of(reloaded(old, new), name) == value_of(old, name) != value_of(new, name)

@@ -130,10 +130,11 @@ def test_a_worker_whose_nursery_died_is_still_accounted(lab: Lab) -> None:
 
 
 def test_main_dies_and_nothing_of_the_server_is_left(lab: Lab) -> None:
-    server = lab.start_server()
+    server = lab.start_server(sec_mod_scale=2)
     lab.connect("alice")
+    server.log.wait_for("a signer is ready", times=2)
     others = [pid for pid in server.processes() if pid != server.pid]
-    assert len(others) == 3
+    assert len(others) == 5
     server.kill_main()
     await_gone(others, 5)
     server.log.wait_end(5)

@@ -64,25 +64,29 @@ def rsa_lab() -> Iterator[Lab]:
         lab.close()
 
 
-def test_the_keys_primes_are_in_the_memory_of_secmod_alone(rsa_lab: Lab) -> None:
-    server = rsa_lab.start_server()
+def test_the_keys_primes_are_in_the_memory_of_secmod_and_its_signers_alone(rsa_lab: Lab) -> None:
+    server = rsa_lab.start_server(sec_mod_scale=2)
+    server.log.wait_for("a signer is ready", times=2)
     client = rsa_lab.connect("alice")
     in_login = TlsClient(rsa_lab.host())
     assert client.host.ping(GATEWAY4)
     needles = _primes(rsa_lab)
-    assert _holders(server, needles) == {"ocserv-sm"}
+    assert _holders(server, needles) == {"ocserv-sm", "ocserv-signer"}
     assert len(server.pids_of("ocserv-worker")) == 2
     in_login.close()
 
 
-def test_the_keys_primes_stay_in_secmod_after_a_reload_and_a_restart_of_it(rsa_lab: Lab) -> None:
-    server = rsa_lab.start_server()
+def test_the_keys_primes_stay_there_after_a_reload_and_a_restart_of_it(rsa_lab: Lab) -> None:
+    server = rsa_lab.start_server(sec_mod_scale=2)
+    server.log.wait_for("a signer is ready", times=2)
     rsa_lab.connect("alice")
     assert server.occtl("reload").returncode == 0
+    server.log.wait_for("a signer is ready", times=4)
     server.kill_one("ocserv-sm")
     server.log.wait_for("secmod is back")
+    server.log.wait_for("a signer is ready", times=6)
     rsa_lab.connect("bob")
-    assert _holders(server, _primes(rsa_lab)) == {"ocserv-sm"}
+    assert _holders(server, _primes(rsa_lab)) == {"ocserv-sm", "ocserv-signer"}
 
 
 def _primes(lab: Lab) -> list[bytes]:
@@ -100,7 +104,7 @@ def _holders(server: Server, needles: list[bytes]) -> set[str]:
     """The titles of the processes in whose memory one of these is."""
     pattern = re.compile(b"|".join(map(re.escape, needles)))
     processes = server.processes()
-    assert {"ocserv-main", "ocserv-sm", "ocserv-nursery", "ocserv-worker"} == set(processes.values())
+    assert {"ocserv-main", "ocserv-sm", "ocserv-signer", "ocserv-nursery", "ocserv-worker"} == set(processes.values())
     return {title for pid, title in processes.items() if any(pattern.search(part) for part in _memory(pid))}
 
 

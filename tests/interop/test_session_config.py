@@ -181,3 +181,13 @@ def test_a_malformed_file_refuses_its_user_alone(lab: Lab) -> None:
     assert "401" in client.output.text
     server.log.wait_for(f"the cookie opens no tunnel: the back end 'files' denies: {file}:1: dns: ")
     lab.connect("bob")
+
+
+def test_a_name_that_leads_out_of_the_folder_has_no_tunnel(lab: Lab) -> None:
+    os.mkdir(lab.path("users"))
+    lab.write("elsewhere", "explicit-ipv4 = 198.51.100.77\n")
+    lab.add_users({"../elsewhere": "*"})
+    server = lab.start_server(config_per_user=lab.path("users"))
+    assert lab.login("../elsewhere").wait() != 0
+    server.log.wait_for("the cookie opens no tunnel: .*the user '../elsewhere' cannot have a file: it is no file name")
+    lab.connect("alice")

@@ -19,7 +19,7 @@ from .server import OCSERV
 
 def test_in_the_background_the_command_ends_when_the_server_is_up(lab: Lab) -> None:
     pid_file, log = lab.path("pid"), lab.path("log")
-    words = [*OCSERV, "-c", lab.configure(), "--log-stderr", "-p", pid_file]
+    words = [*OCSERV, "-c", lab.configure(sec_mod_scale=1), "--log-stderr", "-p", pid_file]
     try:
         # A file, since the server keeps its standard error open: a pipe would not end with the command.
         with open(log, "wb") as file:

@@ -115,6 +115,12 @@ class Pinging:
         return sent, sent - received
 
     @property
+    def missing(self) -> list[int]:
+        """Numbers of those that were not answered while later ones were: what is under way at the end is no loss."""
+        answered = {int(found) for found in re.findall(r"bytes from .* icmp_seq=(\d+) ", self._output.text)}
+        return sorted(set(range(1, max(answered, default=0))) - answered)
+
+    @property
     def median(self) -> float:
         """The time between an echo and its answer, in seconds."""
         times = [float(found) for found in re.findall(r" time=([0-9.]+) ms", self._output.text)]

@@ -53,7 +53,7 @@ from ocserv_core.model import Endpoint, Lease, PluginReport, SessionId
 from ocserv_core.state.bans import Points
 from tests.loop import on_loop, until
 
-STATUS = StatusReport(True, 1, (2,), 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
+STATUS = StatusReport(True, 1, 2, 1, 0.0, 3, 4, 5, 0, 6, 7, 0.0, 8, 9, 10, 11, 12)
 
 
 def record(number: int, username: str = "") -> WorkerRecord:
@@ -78,6 +78,7 @@ class House:
         self.told: list[Message] = []
         self.ended: list[tuple[int, Terminate]] = []
         self.reload_error: ConfigErrors | None = None
+        self.postponed: tuple[str, ...] = ()
         self.stopped = False
         self.events = Events()
         parts: tuple[Any, ...] = (self, self, self, self, NO_PLUGINS, self)
@@ -117,9 +118,10 @@ class House:
             raise ValueError("'example' is no address")
         return ip == "192.0.2.9"
 
-    async def reload(self) -> None:
+    async def reload(self) -> tuple[str, ...]:
         if self.reload_error:
             raise self.reload_error
+        return self.postponed
 
     def stop(self) -> None:
         self.stopped = True
@@ -270,6 +272,14 @@ def test_who_was_ended_and_how_is_in_the_log(caplog: pytest.LogCaptureFixture, t
 def test_a_reload_that_succeeds() -> None:
     async def dialogue(house: House) -> None:
         assert await house.ask(Reload()) == Done(True)
+
+    play(dialogue)
+
+
+def test_what_a_reload_leaves_to_the_next_start_is_told() -> None:
+    async def dialogue(house: House) -> None:
+        house.postponed = ("'tcp-port' has changed", "'auth' has changed")
+        assert await house.ask(Reload()) == Done(True, "'tcp-port' has changed\n'auth' has changed")
 
     play(dialogue)
 

@@ -74,4 +74,4 @@ def test_the_log_tells_dates_and_leaves_out_what_is_not_known(caplog: pytest.Log
         status().log()
     told = dict(message.removeprefix("status: ").split(": ", 1) for message in caplog.messages)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told["up_since"])
-    assert (told["secmod_pids"], told["average_auth_time"], "latency" in told) == ("7", "0.0 s", False)
+    assert (told["secmod_pid"], told["average_auth_time"], "latency" in told) == ("7", "0.0 s", False)

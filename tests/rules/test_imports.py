@@ -53,7 +53,7 @@ OWNERS = {
     "pyroute2": {"system.netlink"},
     "stevedore": {"plugin.manager"},
     "pluggy": {"main.plugins", "plugin.hookspecs", "plugin.manager", "secmod.instance"},
-    "cryptography": {"secmod.keys", "cli.quickstart", "testing.server"},
+    "cryptography": {"secmod.key_files", "secmod.keys", "cli.quickstart", "testing.server"},
     "cffi": {"bridge.native.build"},
     "h11": {"protocol.http1"},
     "argon2": {"system.crypt"},

@@ -17,6 +17,7 @@ from ocserv_core.secmod.child import Child
 from ocserv_core.secmod.hosts import HostProcess
 from ocserv_core.secmod.requests import PERMITS
 from ocserv_core.secmod.service import PERMITS as FROM_MAIN
+from ocserv_core.secmod.signer_process import SignerProcess
 
 from .source import modules
 
@@ -35,6 +36,8 @@ UNIONS = {
     ("nursery", "main"): messages.FromNurseryToMain,
     ("secmod", "host"): messages.FromSecmodToHost,
     ("host", "secmod"): messages.FromHostToSecmod,
+    ("secmod", "signer"): messages.FromSecmodToSigner,
+    ("signer", "secmod"): messages.FromSignerToSecmod,
     ("secmod", "child"): messages.FromSecmodToChild,
     ("child", "secmod"): messages.FromChildToSecmod,
 }
@@ -71,12 +74,13 @@ def handlers() -> dict[tuple[str, str], Mapping[type[Message], Callable[..., Non
         ("secmod", "main"): Secmod._HANDLERS,
         ("nursery", "main"): {kind: permit.handler for kind, permit in Nursery.PERMITS.items()},
         ("host", "secmod"): {kind: permit.handler for kind, permit in HostProcess.PERMITS.items()},
+        ("signer", "secmod"): {kind: permit.handler for kind, permit in SignerProcess.PERMITS.items()},
         ("child", "secmod"): {kind: permit.handler for kind, permit in Child.PERMITS.items()},
     }
 
 
 ANSWERED = ("worker", "secmod"), ("main", "secmod"), ("worker", "main")
-HEARD = ("secmod", "main"), ("nursery", "main"), ("host", "secmod"), ("child", "secmod")
+HEARD = ("secmod", "main"), ("nursery", "main"), ("host", "secmod"), ("child", "secmod"), ("signer", "secmod")
 SHARED = {
     "on_answer": {messages.SessionReply, messages.FinalStats},
     "on_outcome": {messages.Returned, messages.CallDenied, messages.CallUnavailable, messages.CallFault},

@@ -1,28 +1,15 @@
-"""What the keys sign and decrypt, what they refuse, and how they are read."""
+"""What the keys sign and decrypt, and what they refuse."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
-from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from ocserv_core.bridge.callbacks import ALGORITHMS as ASKED
-from ocserv_core.errors import ConfigError
-from ocserv_core.secmod.keys import (
-    ALGORITHMS,
-    KeyRefused,
-    KeyRing,
-    KeySource,
-    PrivateKey,
-    end_point_of,
-    load_key,
-    read_pin,
-)
+from ocserv_core.secmod.keys import ALGORITHMS, KeyRefused, KeyRing, PrivateKey
 
 from . import pki
 
@@ -146,150 +133,8 @@ def test_only_rsa_decrypts(kind: str) -> None:
         ring(kind).decrypt(0, bytes(256))
 
 
-# ---- files
-
-
-def source(key: str, certificate: str) -> KeySource:
-    return KeySource(key, certificate, "o.conf", 7, 6)
-
-
-def fault(key: str, certificate: str, pin: bytes | None = None) -> str:
-    """What is said against a pair."""
-    with pytest.raises(ConfigError) as caught:
-        load_key(source(key, certificate), pin)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("kind", pki.KINDS)
-def test_a_pair_is_loaded(tmp_path: Path, kind: str) -> None:
-    assert type(load_key(source(*pki.write_pair(tmp_path, kind)), None)) is type(pki.key(kind))
-
-
-def test_an_encrypted_key_is_loaded_with_its_pin(tmp_path: Path) -> None:
-    load_key(source(*pki.write_pair(tmp_path, "p256", b"1234")), b"1234")
-
-
-def test_the_old_form_of_an_encrypted_key_is_loaded_too(tmp_path: Path) -> None:
-    key, certificate = pki.write_pair(tmp_path, "rsa")
-    Path(key).write_bytes(pki.key_pem("rsa", b"1234", old=True))
-    load_key(source(key, certificate), b"1234")
-
-
-def test_a_pin_does_not_hinder_a_key_that_needs_none(tmp_path: Path) -> None:
-    load_key(source(*pki.write_pair(tmp_path, "p256")), b"1234")
-
-
-def test_an_encrypted_key_without_its_pin_is_told(tmp_path: Path) -> None:
-    key, certificate = pki.write_pair(tmp_path, "p256", b"1234")
-    assert fault(key, certificate) == f"o.conf:7: '{key}' is encrypted; give its PIN with pin-file"
-
-
-def test_a_wrong_pin_is_told_and_not_shown(tmp_path: Path) -> None:
-    key, certificate = pki.write_pair(tmp_path, "p256", b"1234")
-    said = fault(key, certificate, b"4321")
-    assert said.startswith(f"o.conf:7: cannot load the key '{key}'")
-    assert "4321" not in said
-
-
-@pytest.mark.parametrize("other", ["p384", "rsa", "ed25519", "ed448"])
-def test_a_key_of_another_certificate_is_told(tmp_path: Path, other: str) -> None:
-    key, _ = pki.write_pair(tmp_path, "p256")
-    _, certificate = pki.write_pair(tmp_path, other)
-    assert fault(key, certificate) == f"o.conf:7: the key '{key}' does not belong to '{certificate}'"
-
-
-def test_a_kind_of_key_that_no_client_knows_is_told(tmp_path: Path) -> None:
-    key, certificate = pki.write_pair(tmp_path, "ed448")
-    assert fault(key, certificate) == f"o.conf:7: '{key}' is not an RSA, ECDSA or Ed25519 key"
-
-
-def test_an_rsa_key_that_is_damaged_is_told(tmp_path: Path) -> None:
-    key, certificate = pki.write_pair(tmp_path, "rsa")
-    whole = private("rsa")
-    assert isinstance(whole, rsa.RSAPrivateKey)
-    numbers = whole.private_numbers()
-    damaged = rsa.RSAPrivateNumbers(
-        p=numbers.p,
-        q=numbers.q,
-        d=numbers.d + 2,
-        dmp1=numbers.dmp1 + 2,
-        dmq1=numbers.dmq1,
-        iqmp=numbers.iqmp,
-        public_numbers=numbers.public_numbers,
-    ).private_key(unsafe_skip_rsa_key_validation=True)
-    Path(key).write_bytes(pki.pem_of(damaged))
-    assert fault(key, certificate) == f"o.conf:7: the key '{key}' is damaged: its signatures are wrong"
-
-
-@pytest.mark.parametrize("text", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_a_file_without_a_key_is_told(tmp_path: Path, text: bytes) -> None:
-    key, certificate = pki.write_pair(tmp_path, "p256")
-    Path(key).write_bytes(text)
-    said = fault(key, certificate)
-    assert said.startswith(f"o.conf:7: cannot load the key '{key}'")
-    assert "://" not in said
-
-
-@pytest.mark.parametrize("text", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_a_file_without_a_certificate_is_told(tmp_path: Path, text: bytes) -> None:
-    key, certificate = pki.write_pair(tmp_path, "p256")
-    Path(certificate).write_bytes(text)
-    said = fault(key, certificate)
-    assert said.startswith(f"o.conf:6: cannot load the certificate '{certificate}'")
-    assert "://" not in said
-
-
-@pytest.mark.parametrize("missing", [0, 1])
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, missing: int) -> None:
-    pair = pki.write_pair(tmp_path, "p256")
-    Path(pair[missing]).unlink()
-    assert fault(*pair) == f"o.conf:{7 - missing}: cannot read '{pair[missing]}': No such file or directory"
-
-
-def test_an_rsa_pss_certificate_and_its_key_are_a_pair(tmp_path: Path) -> None:
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    request = ["req", "-x509", "-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048", "-nodes", "-subj", "/CN=a"]
-    made = ["openssl", *request, "-keyout", key, "-out", certificate]
-    subprocess.run(made, check=True, capture_output=True, timeout=30)
-    loaded = load_key(source(key, certificate), None)
-    assert KeyRing([loaded]).sign(0, "RSA-PSS-SHA256", hashlib.sha256(TEXT).digest())
-
-
-def test_a_pin_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    (tmp_path / "pin").write_bytes(b"12 34\r\nmore\n")
-    assert read_pin(str(tmp_path / "pin"), "o.conf", 3) == b"12 34"
-
-
-def test_an_empty_pin_file_is_told(tmp_path: Path) -> None:
-    (tmp_path / "pin").write_bytes(b"\n")
-    with pytest.raises(ConfigError, match=r"^o\.conf:3: the pin-file '.*' is empty$"):
-        read_pin(str(tmp_path / "pin"), "o.conf", 3)
-
-
-def test_a_pin_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^o\.conf:3: cannot read the pin-file"):
-        read_pin(str(tmp_path / "pin"), "o.conf", 3)
-
-
-@pytest.mark.parametrize(
-    ("signed_by", "hashed_by"),
-    [
-        ("SHA256", hashes.SHA256()),
-        ("SHA384", hashes.SHA384()),
-        ("SHA512", hashes.SHA512()),
-        ("SHA224", hashes.SHA256()),
-    ],
-)
-def test_a_certificate_s_end_point_is_its_hash_by_what_signed_it(
-    tmp_path: Path, signed_by: str, hashed_by: hashes.HashAlgorithm
-) -> None:
-    file = tmp_path / "cert.pem"
-    file.write_bytes(pki.certificate_pem("p256", signed_by))
-    certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    assert end_point_of(source("", str(file))) == certificate.fingerprint(hashed_by)
-
-
-def test_the_end_point_of_ed25519_is_by_sha_512(tmp_path: Path) -> None:
-    _, file = pki.write_pair(tmp_path, "ed25519")
-    certificate = x509.load_pem_x509_certificate(Path(file).read_bytes())
-    assert end_point_of(source("", file)) == certificate.fingerprint(hashes.SHA512())
+def test_a_ring_is_the_same_in_another_process_and_shows_nothing_on_the_way(kind: str) -> None:
+    sent = ring(kind).export()
+    assert KeyRing.of(sent).export() == sent
+    assert repr(sent) == "(SignerKey(…),)"

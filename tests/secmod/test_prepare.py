@@ -97,6 +97,11 @@ def test_a_store_that_is_not_there_is_told_at_its_line(tmp_path: Path) -> None:
     assert said == "o.conf:8: the session store 'valkey' is not installed; there are sqlite and memory"
 
 
+def test_options_of_a_store_are_told_at_their_line(tmp_path: Path) -> None:
+    (said,) = faults(configuration(tmp_path, "session-store = sqlite[file=/s]\n"))
+    assert said == "o.conf:8: the session store 'sqlite' has no options; write session-store = sqlite"
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     config = configuration(tmp_path, "session-store = valkey\nenable-auth = oidc\n")
     (tmp_path / "p256-key.pem").unlink()

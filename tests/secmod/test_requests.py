@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -34,6 +35,7 @@ from ocserv_core.secmod.kdc import KdcForwarder, KdcRoute
 from ocserv_core.secmod.keys import KeyRing, PrivateKey
 from ocserv_core.secmod.prepare import Prepared, PreparedVhost
 from ocserv_core.secmod.requests import MAX_KEY_USES, WorkerPeer
+from ocserv_core.secmod.signers import Signers
 from tests.config.texts import config
 from tests.loop import on_loop, turn, until
 
@@ -66,7 +68,7 @@ class Desk:
             )
             for name in ("default", "b.example")
         }
-        self.prepared = Prepared(1, server, vhosts)
+        self.prepared = Prepared(1, server, vhosts, Signers({name: vhost.keys for name, vhost in vhosts.items()}))
         handles = (f"handle-{number}" for number in itertools.count(1))
         self.logins = Conversations(handles.__next__, self._grant, lambda _login: None, lambda _login: None)
         self.stats: list[tuple[SessionId, Traffic]] = []
@@ -166,6 +168,18 @@ def test_a_key_is_used_so_often_and_no_more(worker: Worker) -> None:
     for _ in range(MAX_KEY_USES):
         worker.say(sign())
     assert worker.refusal(sign()) == "too many uses of a private key"
+
+
+@pytest.mark.parametrize("message", [sign(), Decrypt("default", 0, bytes(256))])
+def test_a_key_is_used_once_at_a_time(worker: Worker, monkeypatch: pytest.MonkeyPatch, message: Message) -> None:
+    waiting: list[Callable[[bytes], None]] = []
+    monkeypatch.setattr(Signers, "ask", lambda _signers, _asked, done: waiting.append(done))
+    worker.say(sign())
+    assert worker.heard == []
+    waiting.pop()(b"signed")
+    assert worker.heard == [SignReply(b"signed")]
+    worker.say(message)
+    assert worker.refusal(message) == "a use of a private key before the answer to another"
 
 
 def test_signatures_and_decryptions_count_together(worker: Worker) -> None:
