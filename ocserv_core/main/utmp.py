@@ -21,19 +21,26 @@ WRITTEN_WITHIN = 0.3
 
 
 class Utmp:
-    """Records in the order of the calls."""
+    """Records in the order of the calls. `_recorded`: the workers whose end is to be told."""
 
     def __init__(self, options: Callable[[], ServerOptions]) -> None:
         self._options = options
         self._thread = SideThread("utmp")
         self._said = ""
+        self._recorded: set[int] = set()
 
     def on_up(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
         """A tunnel is up."""
+        if not self._options().use_utmp:
+            return
+        self._recorded.add(worker.number)
         self._start(write_login, tunnel.device, worker.pid, tunnel.username, worker.remote.ip, time.time())
 
     def on_down(self, worker: WorkerRecord, tunnel: TunnelRecord) -> None:
-        """A tunnel has ended."""
+        """A tunnel has ended; a reload may have turned the records off meanwhile."""
+        if worker.number not in self._recorded:
+            return
+        self._recorded.remove(worker.number)
         self._start(write_logout, tunnel.device, worker.pid, time.time())
 
     async def close(self) -> None:
@@ -43,9 +50,7 @@ class Utmp:
         self._thread.close()
 
     def _start(self, write: Callable[..., None], *arguments: object) -> None:
-        if self._options().use_utmp:
-            writing = self._thread.call(write, *arguments)
-            writing.add_done_callback(self._on_written)
+        self._thread.call(write, *arguments).add_done_callback(self._on_written)
 
     def _on_written(self, writing: asyncio.Future[None]) -> None:
         try:

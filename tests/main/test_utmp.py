@@ -41,6 +41,22 @@ def test_who_comes_and_goes_is_written_in_that_order(written: list[tuple[Any, ..
     on_loop(dialogue())
 
 
+def test_who_was_recorded_is_recorded_as_gone_whatever_a_reload_says(written: list[tuple[Any, ...]]) -> None:
+    async def dialogue() -> None:
+        options = ServerOptions()
+        utmp = Utmp(lambda: options)
+        utmp.on_up(WORKER, TUNNEL)
+        options = ServerOptions(use_utmp=False)
+        utmp.on_down(WORKER, TUNNEL)
+        await until(lambda: len(written) == 2)
+        options = ServerOptions()
+        utmp.on_down(WORKER, TUNNEL)
+        await utmp.close()
+        assert [what for what, *_ in written] == ["login", "logout"]
+
+    on_loop(dialogue())
+
+
 def test_without_the_option_nothing_is(written: list[tuple[Any, ...]]) -> None:
     async def dialogue() -> None:
         options = ServerOptions(use_utmp=False)
