@@ -215,7 +215,9 @@ class Workers:
             async with asyncio.timeout(GRACE):
                 await handles.ended.wait()
         except TimeoutError:
-            _log.warning("worker %d did not end when told, it is killed", record.pid)
+            # One in the middle of a handshake hears only its client, of whom there may be thousands.
+            level = logging.INFO if record.tunnel is None else logging.WARNING
+            _log.log(level, "worker %d did not end when told, it is killed", record.pid)
             self._kill(record)
             await handles.ended.wait()
 

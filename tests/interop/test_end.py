@@ -47,6 +47,20 @@ def test_a_connect_script_that_does_not_end_holds_up_no_drain(lab: Lab) -> None:
     assert not server.log.find("Traceback|failed")
 
 
+def test_a_server_that_drains_outlives_secmod_and_reloads(lab: Lab) -> None:
+    server = lab.start_server(server_drain_ms=60_000)
+    lab.connect()
+    server.send_signal(signal.SIGTERM)
+    server.log.wait_for("draining")
+    server.kill_one("ocserv-sm")
+    server.log.wait_for("secmod is back")
+    server.send_signal(signal.SIGHUP)
+    server.log.wait_for("the configuration is reloaded")
+    server.kill_one("ocserv-worker")
+    server.await_disconnected("alice")
+    assert server.wait() == 0
+
+
 OWN_RECORDS = 'mount -t tmpfs t /run && mount -t tmpfs t /var/log && : > /run/utmp && : > /var/log/wtmp && exec "$@"'
 HOLDS = """\
 import fcntl, time

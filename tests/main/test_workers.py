@@ -760,15 +760,23 @@ def test_a_worker_is_told_to_end_and_awaited(house: House) -> None:
     on_loop(dialogue())
 
 
-def test_a_worker_that_does_not_obey_is_killed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("in_tunnel", "level"), [(True, "WARNING"), (False, "INFO")])
+def test_a_worker_that_does_not_obey_is_killed(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, in_tunnel: bool, level: str
+) -> None:
+    """Of those in a handshake anybody can make thousands: they do not fill the log."""
     monkeypatch.setattr(workers_module, "GRACE", 0.01)
+    caplog.set_level("INFO")
 
     async def dialogue() -> None:
         record, _ = house.spawn(pid=100)
+        if in_tunnel:
+            house.tunnel(record)
         ending = asyncio.create_task(house.workers.end(record, ORDER))
         await until(lambda: house.killed)
         house.workers.on_exited(1, 100, -9)
         await ending
+        assert [record.levelname for record in caplog.records if "did not end" in record.message] == [level]
 
     on_loop(dialogue())
 
