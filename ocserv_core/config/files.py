@@ -10,12 +10,14 @@ from .vhost import CertificateRequest, certificate_request
 
 @dataclass(frozen=True, slots=True)
 class NeededFile:
-    """A file, the option that names it, and where. An optional one may be missing; that is then a warning."""
+    """A file, the option that names it, and where. An optional one may be missing; that is then a warning. inside: the
+    folder in which the path may be meant, "" where there is none."""
 
     path: str
     option: str
     origin: Origin
     optional: bool = False
+    inside: str = ""
 
 
 def files_of(config: ServerConfig) -> tuple[NeededFile, ...]:
@@ -23,12 +25,12 @@ def files_of(config: ServerConfig) -> tuple[NeededFile, ...]:
     each path once. Authorities and lists are needed only where client certificates are asked for."""
     by_path: dict[str, NeededFile] = {}
     for vhost in config.vhosts:
-        for file in _of(vhost):
+        for file in _of(vhost, config.server.chroot_dir):
             by_path.setdefault(file.path, file)
     return tuple(by_path.values())
 
 
-def _of(vhost: Vhost) -> list[NeededFile]:
+def _of(vhost: Vhost, chroot_dir: str) -> list[NeededFile]:
     options = vhost.options
     files = [
         NeededFile(path, "server-cert", vhost.origin("server-cert", index))
@@ -40,8 +42,10 @@ def _of(vhost: Vhost) -> list[NeededFile]:
         ("ca-cert", options.ca_cert, asks),
         ("crl", options.crl, asks),
         ("dh-params", options.dh_params, True),
-        ("user-profile", options.user_profile, True),
     ):
         if path and needed:
             files.append(NeededFile(path, option, vhost.origin(option), option == "ocsp-response"))
+    if options.user_profile:
+        # The C server's workers read it themselves, in there.
+        files.append(NeededFile(options.user_profile, "user-profile", vhost.origin("user-profile"), inside=chroot_dir))
     return files

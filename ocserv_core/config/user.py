@@ -194,7 +194,10 @@ class UserOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         bool | None, Option(values.BOOLEAN, "Accept a cookie only from the address that logged in.")
     ] = None
     user_profile: Annotated[
-        str | None, Option(values.FILE, "The AnyConnect profile (XML) that is offered to clients.")
+        str | None,
+        Option(
+            values.FILE, "The AnyConnect profile (XML) that is offered to clients; sought below `chroot-dir` first."
+        ),
     ] = None
 
 

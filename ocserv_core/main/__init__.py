@@ -8,6 +8,7 @@ requests.py       the permits and answers of one worker
 sessions.py       a tunnel: session, addresses, TUN; and its end
 leases.py         addresses for a session
 utmp.py           sessions in utmp and wtmp
+side_thread.py    … and what else may wait for others, beside the loop
 plugins.py        plugins of main: who is served, what goes up and down, commands
 outside.py        what is done for it outside of the server, in which order, and undone
 firewall.py       … the rules of a client that may not reach everything
@@ -22,7 +23,6 @@ nursery.py        the nurseries: started, replaced, asked to fork
 kinship.py        … and whether a process that one names is its worker
 voices.py         what workers say, in main's log
 tasks.py          tasks that nobody awaits
-kinship.py        whether a process that a nursery names is its own
 configuration.py  a configuration, read and prepared by all before anything changes
 exposed.py        … with the networks behind all clients
 revocation.py     revocation lists that have changed on disk, or are too old

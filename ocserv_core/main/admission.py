@@ -55,11 +55,12 @@ class Admission:
 
     # ---- addresses
 
-    def refuses_address(self, ip: str) -> bool:
+    def refuses_address(self, ip: str, *, counts: bool = True) -> bool:
         """A client connects from `ip`, as the kernel or a trusted PROXY header says: whether it is refused, which is
-        logged. The connection counts, also one that is refused, but for neighbours, who cannot be banned."""
+        logged. The connection counts, also one that is refused, but for neighbours, who cannot be banned, and for a
+        balancer, which looks after our health every other second."""
         banned = self.is_banned(ip)
-        if not self._bans.exempts(ip):
+        if counts and not self._bans.exempts(ip):
             self._add(ip, self._options().ban_points_connection)
         if banned:
             # These words are matched by fail2ban and the like: they are the C server's.

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 
 from ..config.build import read_config
-from ..config.files import files_of
+from ..config.files import NeededFile, files_of
 from ..config.reload import reloaded, restart_only_changes
 from ..config.tree import ServerConfig
 from ..config.vhost import backends_of
@@ -40,7 +41,7 @@ def read_contents(config: ServerConfig) -> Mapping[str, bytes]:
     faults: list[ConfigError] = []
     for wanted in files_of(config):
         try:
-            contents[wanted.path] = _read(wanted.path)
+            contents[wanted.path] = _read(_place_of(wanted))
         except ConfigError as error:
             if wanted.optional:
                 _log.error("%s: %s", wanted.option, error)
@@ -123,6 +124,12 @@ class Configuration:
         names = restart_only_changes(self.current, fresh)
         await self.apply(reloaded(self.current, fresh))
         return tuple(f"'{name}' has changed; it takes effect at the next start" for name in names)
+
+
+def _place_of(wanted: NeededFile) -> str:
+    """Of two places the one where it is."""
+    inside = os.path.join(wanted.inside, wanted.path.lstrip("/"))
+    return inside if wanted.inside and os.path.exists(inside) else wanted.path
 
 
 def _read(path: str) -> bytes:

@@ -9,13 +9,13 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import SystemFailure
 from ..state.firewall import is_restricted, rules_of
 from ..system.nftables import Nftables, add_client, remove_client, remove_table
 from .records import TunnelRecord
+from .side_thread import SideThread
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Firewall:
         self._table = table
         self._open = open_nftables
         self._nftables: Nftables | None = None
-        self._thread = ThreadPoolExecutor(1, "nftables")
+        self._thread = SideThread("nftables")
         self._used = False
 
     async def start(self) -> None:
@@ -50,7 +50,7 @@ class Firewall:
         except SystemFailure as failure:
             _log.error("the firewall's table %s stays: %s", self._table, failure)
         finally:
-            self._thread.shutdown(wait=False)
+            self._thread.close()
 
     async def add(self, tunnel: TunnelRecord) -> None:
         """Put a client's rules in place, where it is restricted. SystemFailure: it must not have its tunnel."""
@@ -84,7 +84,7 @@ class Firewall:
             raise SystemFailure(f"nftables does not answer within {ANSWERS_WITHIN:g} s") from None
 
     def _begin(self, commands: Sequence[dict[str, Any]]) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._transact, commands)
+        return self._thread.call(self._transact, commands)
 
     def _transact(self, commands: Sequence[dict[str, Any]]) -> None:
         """In the thread."""

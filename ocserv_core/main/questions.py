@@ -37,9 +37,13 @@ class Questions:
         self._put = put
         self._open: dict[int, _Question] = {}
         self._next = 1
+        self._closed = False
 
     async def ask(self, build: Callable[[int], Message], answer: type[Answer]) -> Answer:
-        """Ask what `build` makes of a request number, and wait for as long as it takes."""
+        """Ask what `build` makes of a request number, and wait for as long as it takes. asyncio.CancelledError where
+        no secmod will ever answer."""
+        if self._closed:
+            raise asyncio.CancelledError
         number = self._next
         self._next += 1
         question = _Question(build(number), asyncio.get_running_loop().create_future())
@@ -51,6 +55,12 @@ class Questions:
             del self._open[number]
         assert isinstance(reply, answer)
         return reply
+
+    def close(self) -> None:
+        """secmod ends with the server: whoever waits would wait for ever, and the process for him."""
+        self._closed = True
+        for question in self._open.values():
+            question.answered.cancel()
 
     def repeat(self) -> None:
         """There is another secmod: ask again what is open."""

@@ -88,8 +88,7 @@ class Requests:
         """Whose connection it is: from now on for everybody. What was not known before the fork is decided now."""
         if not (_is_canonical(message.remote) and _is_canonical(message.local)):
             raise PeerViolation("a client's address that is none")
-        worker.remote, worker.local = message.remote, message.local
-        self._workers().on_address(worker)
+        self._workers().on_address(worker, message.remote, message.local)
 
     def answer_auth_cookie_request(self, worker: WorkerRecord, message: AuthCookieRequest) -> None:
         """CONNECT: open a tunnel for a cookie. One at a time, and one only."""

@@ -71,7 +71,17 @@ class Scripts:
         except SystemFailure as failure:
             _log.error("connect-script: %s", failure)
             return False
-        status = await _exit_or(pid, gone())
+        try:
+            return await self._await_consent(pid, path, worker, tunnel, gone())
+        except asyncio.CancelledError:
+            # The server ends, and nobody would hear what it says.
+            _kill_group(pid, signal.SIGKILL)
+            raise
+
+    async def _await_consent(
+        self, pid: int, path: str, worker: WorkerRecord, tunnel: TunnelRecord, gone: Awaitable[object]
+    ) -> bool:
+        status = await _exit_or(pid, gone)
         if status is not None:
             if status:
                 _log.info("%s ends with %d: '%s' gets no tunnel", path, status, tunnel.username)
@@ -82,7 +92,8 @@ class Scripts:
         return False
 
     async def disconnect(self, worker: WorkerRecord, tunnel: TunnelRecord, traffic: Traffic) -> None:
-        """Run disconnect-script to its end."""
+        """Run disconnect-script to its end. Where this is cancelled, it goes on by itself: it takes back what has to
+        be taken back."""
         statistics = {
             "STATS_BYTES_IN": str(traffic.rx_bytes),
             "STATS_BYTES_OUT": str(traffic.tx_bytes),

@@ -124,6 +124,7 @@ class Secmod:
         """Close the channel, which ends the process; kill it after `timeout` seconds."""
         self._stopping = True
         await self.bury(timeout)
+        self._questions.close()
 
     async def bury(self, timeout: float) -> None:
         """Be rid of this process, however it is."""

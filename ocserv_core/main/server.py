@@ -69,6 +69,9 @@ END_WITHIN = 4.7
 SESSIONS_END_WITHIN = 3.7
 """Seconds of these for the sessions, which are killed then."""
 
+GIVEN_UP_WITHIN = 0.3
+"""Seconds for what is left then."""
+
 RESUMPTION_LIFE = 300.0
 """Seconds that TLS session data is kept: the C server's default cookie-timeout."""
 
@@ -182,7 +185,7 @@ class Server:
         bans = Bans(await netlink.local_subnets())
         self._build(config, netlink, bans, [str(uid), str(gid), state.empty_root])
         stack.push_async_callback(self._firewall.close)
-        stack.callback(self._sessions.utmp.close)
+        stack.push_async_callback(self._sessions.utmp.close)
         await self._firewall.start()
         stack.push_async_callback(self._stop_siblings)
         self._secmod.start()
@@ -348,10 +351,10 @@ class Server:
         if rate_limit and self._secmod.is_behind:
             self._listeners.pause(rate_limit / 1000)
 
-    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+    def _refuses(self, remote: Endpoint, local: Endpoint, counts: bool = True) -> bool:
         """Whether a client at this address is not served, which is logged. All that is decided by addresses, asked once
-        for each connection."""
-        if self._admission.refuses_address(remote.ip):
+        for each connection; it `counts` where it is not a balancer's own."""
+        if self._admission.refuses_address(remote.ip, counts=counts):
             return True
         reason = self._plugins.refuses(remote, local)
         if reason:
@@ -418,8 +421,10 @@ class Server:
                 await asyncio.gather(*(self._workers.end(record, message) for record in records))
                 await self._sessions.tasks.settle()
         except TimeoutError:
-            _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
+            if self._workers.records:
+                _log.warning("%d connections did not end in time, they are killed", len(self._workers.records))
             self._workers.kill_all()
+            await self._sessions.give_up(GIVEN_UP_WITHIN)
         self._tasks.cancel()
 
 

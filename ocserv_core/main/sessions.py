@@ -4,6 +4,7 @@ its end all of that in reverse. Opening is one task a worker; the steps are in `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -367,6 +368,16 @@ class Sessions:
 
     def _longest_cookie(self) -> float:
         return max(vhost.options.cookie_timeout for vhost in self._config().vhosts)
+
+    async def give_up(self, within: float) -> None:
+        """At the end of the server: scripts have had their time. Those that were to decide are killed, those that only
+        hear go on without us; `within` so many seconds everything else is taken back, and who was killed accounted."""
+        if self.tasks.running:
+            _log.warning("%d scripts or other acts of sessions have not ended, and are left alone", self.tasks.running)
+        self.tasks.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self.tasks.settle()
 
     # ---- the rest
 

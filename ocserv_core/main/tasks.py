@@ -22,6 +22,11 @@ class Tasks:
         task.add_done_callback(self._on_done)
         return task
 
+    @property
+    def running(self) -> int:
+        """How many have not ended."""
+        return len(self._running)
+
     async def settle(self) -> None:
         """Wait until everything that was begun is done."""
         while self._running:

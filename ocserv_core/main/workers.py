@@ -50,7 +50,7 @@ class Handles:
 class Workers:
     """The table of connections. `new_gate` gives a worker its permits; `on_end` is called once for each, when
     its process is gone and its traffic final. `refuses` says whether a client that a PROXY header tells of is not
-    served, and logs it."""
+    served, and logs it; it is told whether this is another's connection than the balancer's own."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Workers:
         secmod: Secmod,
         new_gate: Callable[[ConnectionState], Gate[Callable[[WorkerRecord, Message], None]]],
         on_end: Callable[[WorkerRecord, Traffic], None],
-        refuses: Callable[[Endpoint, Endpoint], bool],
+        refuses: Callable[[Endpoint, Endpoint, bool], bool],
     ) -> None:
         self.records: dict[int, WorkerRecord] = {}
         self._handles: dict[int, Handles] = {}
@@ -123,9 +123,11 @@ class Workers:
                 self._introduce(record)
             self._nurseries.spawn(Spawn(number, accepted.remote, accepted.local), fds)
 
-    def on_address(self, record: WorkerRecord) -> None:
+    def on_address(self, record: WorkerRecord, remote: Endpoint, local: Endpoint) -> None:
         """A PROXY header has told where its client is: it is introduced to secmod, or not served."""
-        if self._refuses(record.remote, record.local):
+        relayed = remote.ip != record.remote.ip
+        record.remote, record.local = remote, local
+        if self._refuses(remote, local, relayed):
             self._handles[record.number].channel.close()
             self._on_channel_end(record, PeerLost("it is refused"))
             self._kill(record)
@@ -205,12 +207,17 @@ class Workers:
             return
         if record.reason is DisconnectReason.UNSPECIFIED:
             record.reason = message.reason
+        if record.state is ConnectionState.FRONT:
+            # It hears nothing but its balancer, and has no client yet that could be told.
+            self._kill(record)
         handles.channel.send(message)
         try:
             async with asyncio.timeout(GRACE):
                 await handles.ended.wait()
         except TimeoutError:
-            _log.warning("worker %d did not end when told, it is killed", record.pid)
+            # One in the middle of a handshake hears only its client, of whom there may be thousands.
+            level = logging.INFO if record.tunnel is None else logging.WARNING
+            _log.log(level, "worker %d did not end when told, it is killed", record.pid)
             self._kill(record)
             await handles.ended.wait()
 

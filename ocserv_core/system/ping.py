@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import struct
 
 from ..errors import SystemFailure
+
+_log = logging.getLogger(__name__)
 
 ECHO_REPLY, ECHO = 0, 8
 
@@ -33,11 +36,17 @@ def _checksum(data: bytes) -> int:
 
 
 async def answers(address: str, within: float) -> bool:
-    """Asked once; `within` seconds are waited. Raises SystemFailure where it cannot be asked."""
+    """Asked once; `within` seconds are waited. Nobody answers where the kernel sends no question: an administrator may
+    have a route for the pool that drops what has no device (blackhole), or a filter. SystemFailure where nothing can
+    be asked at all."""
+    try:
+        asking = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    except OSError as error:
+        raise SystemFailure(f"{address} cannot be pinged: {error.strerror}") from error
     ident, payload = int.from_bytes(os.urandom(2)), os.urandom(32)
     loop = asyncio.get_running_loop()
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as asking:
+        with asking:
             asking.setblocking(False)
             asking.connect((address, 0))
             asking.send(build_echo(ident, payload))
@@ -47,15 +56,6 @@ async def answers(address: str, within: float) -> bool:
     except TimeoutError:
         return False
     except OSError as error:
-        if error.errno is not None and is_nobody(error.errno):
-            return False
-        raise SystemFailure(f"{address} cannot be pinged: {error.strerror}") from error
+        _log.debug("%s is not pinged: %s", address, error.strerror)
+        return False
     return True
-
-
-def is_nobody(number: int) -> bool:
-    """Whether this error says that nobody is there, or could be reached."""
-    return os.strerror(number) in {
-        os.strerror(code)
-        for code in (113, 101, 111)  # EHOSTUNREACH, ENETUNREACH, ECONNREFUSED
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import platform
 from collections.abc import Iterator
@@ -84,8 +85,10 @@ def _write(kind: int, line: str, pid: int, user: str, host: str, now: float) -> 
     with _table():
         if not _libc.pututxline(ctypes.byref(record)):
             number = ctypes.get_errno()
-            raise SystemFailure(f"utmp: {os.strerror(number)}")
-    # It says nothing of its failure, as a file that is not there is how administrators turn it off.
+            # A file that is not there is how administrators turn it off, and distributions that have done with it.
+            if number != errno.ENOENT:
+                raise SystemFailure(f"utmp: {os.strerror(number)}")
+    # This one says nothing of its failure, for the same reason.
     _libc.updwtmpx(WTMP.encode(), ctypes.byref(record))
 
 

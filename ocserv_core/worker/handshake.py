@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
+import time
 
 from ..bridge.tls import TlsClosed, TlsInfo, TlsSession
 from ..errors import ClientError
@@ -27,7 +29,7 @@ class HealthProbe(ClientError):
 
 def shake_hands(connection: socket.socket, link: Link, world: World) -> tuple[TlsSession, TlsInfo]:
     """From the first byte to keys. HealthProbe, TlsError."""
-    _await_first_byte(connection)
+    _await_first_byte(connection, link)
     session = TlsSession(world.tls, connection.fileno(), link, link)
     try:
         info = session.handshake(HANDSHAKE_TIMEOUT)
@@ -58,7 +60,8 @@ def _groups(facts: CertificateFacts) -> str:
     return f" (groups: {', '.join(facts.groups)})" if facts.groups else ""
 
 
-def _await_first_byte(connection: socket.socket) -> None:
+def _await_first_byte(connection: socket.socket, link: Link) -> None:
+    _await_client(connection, link)
     connection.settimeout(HANDSHAKE_TIMEOUT)
     try:
         if not connection.recv(1, socket.MSG_PEEK):
@@ -69,3 +72,16 @@ def _await_first_byte(connection: socket.socket) -> None:
         raise HealthProbe(f"the connection ended: {error.strerror}") from None
     finally:
         connection.settimeout(None)
+
+
+def _await_client(connection: socket.socket, link: Link) -> None:
+    """Until it says something, ends, or has had its time; what main has to say is heard meanwhile. Ended."""
+    poll, deadline = select.poll(), time.monotonic() + HANDSHAKE_TIMEOUT
+    poll.register(connection, select.POLLIN)
+    poll.register(link.main, select.POLLIN)
+    while ready := {fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}:
+        if link.main.fileno() in ready:
+            link.hear_main()
+        if connection.fileno() in ready:
+            return
+    raise ClientError("no byte was sent in time")

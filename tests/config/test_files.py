@@ -31,5 +31,10 @@ def test_only_a_stapled_response_may_be_missing() -> None:
     ]
 
 
+def test_a_profile_may_be_meant_within_the_workers_folder() -> None:
+    files = files_of(config("chroot-dir = /jail\nuser-profile = p.xml\n"))
+    assert [(file.path, file.inside) for file in files] == [("cert.pem", ""), ("p.xml", "/jail")]
+
+
 def test_each_path_is_told_once() -> None:
     assert len(files_of(config("[vhost:a]\n[vhost:b]\n"))) == 1

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
 
 from .balancer import Balancer
-from .hostile import TlsClient, ends
+from .hostile import TlsClient, ends, open_tcp
 from .lab import GATEWAY4, SERVER4, SERVER6, Lab
 from .network import Host, Router
 from .processes import PATIENCE
 from .server import Server
+
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+CLIENT = b"PROXY TCP4 203.0.113.77 192.0.2.1 4711 443\r\n"
 
 
 @pytest.fixture
@@ -75,6 +79,22 @@ def test_behind_a_balancer_the_client_is_banned_and_not_the_balancer(lab: Lab, r
     assert lab.login("alice", host=stranger, server=balancer.address).wait() != 0
     server.log.wait_for(f"rejected connection from banned IP: {stranger.address4}$")
     assert lab.connect("alice", server=balancer.address).host.ping(GATEWAY4)
+
+
+def test_a_balancer_is_not_banned_for_looking_after_our_health(lab: Lab, stranger: Host) -> None:
+    server = lab.start_server(listen_proxy_proto=True, max_ban_score=10)
+    for header in (b"PROXY UNKNOWN\r\n", LOCAL) * 6:
+        with open_tcp(stranger) as probe:
+            probe.sendall(header)
+            probe.shutdown(socket.SHUT_WR)
+            assert ends(probe)
+    assert server.show("ip", "ban", "points") == []
+    for _ in range(10):
+        with open_tcp(stranger) as client:
+            client.sendall(CLIENT)
+            client.shutdown(socket.SHUT_WR)
+            assert ends(client)
+    assert banned(server) == ["203.0.113.77"]
 
 
 def test_a_ban_is_over_after_its_time(lab: Lab, stranger: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_openconnect_downloads_the_profile(lab: Lab) -> None:
     lab.start_server(user_profile=lab.write("profile.xml", PROFILE))
     ours = lab.write("ours.xml", "an old one")
     assert lab.connect("alice", "--xmlconfig", ours).host.ping(GATEWAY4)
+    with open(ours, encoding="utf-8") as file:
+        assert file.read() == PROFILE
+
+
+def test_a_profile_may_be_named_as_the_workers_folder_has_it(lab: Lab) -> None:
+    """The C server's sample has it so: its workers open the file, when they are in there."""
+    os.mkdir(lab.path("jail"), 0o755)
+    lab.write("jail/profile.xml", PROFILE)
+    lab.start_server(chroot_dir=lab.path("jail"), user_profile="profile.xml")
+    ours = lab.write("ours.xml", "an old one")
+    lab.connect("alice", "--xmlconfig", ours)
     with open(ours, encoding="utf-8") as file:
         assert file.read() == PROFILE
 

@@ -36,7 +36,23 @@ def test_who_comes_and_goes_is_written_in_that_order(written: list[tuple[Any, ..
         utmp.on_down(WORKER, TUNNEL)
         await until(lambda: len(written) == 2)
         assert written == [("login", "vpns0", 4711, "alice", "192.0.2.7"), ("logout", "vpns0", 4711)]
-        utmp.close()
+        await utmp.close()
+
+    on_loop(dialogue())
+
+
+def test_who_was_recorded_is_recorded_as_gone_whatever_a_reload_says(written: list[tuple[Any, ...]]) -> None:
+    async def dialogue() -> None:
+        options = ServerOptions()
+        utmp = Utmp(lambda: options)
+        utmp.on_up(WORKER, TUNNEL)
+        options = ServerOptions(use_utmp=False)
+        utmp.on_down(WORKER, TUNNEL)
+        await until(lambda: len(written) == 2)
+        options = ServerOptions()
+        utmp.on_down(WORKER, TUNNEL)
+        await utmp.close()
+        assert [what for what, *_ in written] == ["login", "logout"]
 
     on_loop(dialogue())
 
@@ -46,7 +62,7 @@ def test_without_the_option_nothing_is(written: list[tuple[Any, ...]]) -> None:
         options = ServerOptions(use_utmp=False)
         utmp = Utmp(lambda: options)
         utmp.on_up(WORKER, TUNNEL)
-        utmp.close()
+        await utmp.close()
         assert written == []
 
     on_loop(dialogue())
@@ -65,7 +81,7 @@ def test_what_cannot_be_written_is_told_once(monkeypatch: pytest.MonkeyPatch, ca
         for number in (1, 2):
             utmp.on_up(WORKER, TUNNEL)
             await until(functools.partial(_are_told, caplog, number))
-        utmp.close()
+        await utmp.close()
 
     on_loop(dialogue())
     assert [(record.levelname, record.message) for record in _told(caplog)] == [

@@ -155,9 +155,11 @@ class House:
         self.workers: Workers = Workers(nursery, secmod, requests.new_gate, self._on_end, self._refuses)
         self.asked_about: list[tuple[Endpoint, Endpoint]] = []
         self.refused = False
+        self.relayed = False
         self.fakes: list[FakeWorker] = []
 
-    def _refuses(self, remote: Endpoint, local: Endpoint) -> bool:
+    def _refuses(self, remote: Endpoint, local: Endpoint, relayed: bool) -> bool:
+        self.relayed = relayed
         self.asked_about.append((remote, local))
         return self.refused
 
@@ -243,6 +245,32 @@ def test_behind_a_balancer_secmod_hears_of_a_worker_when_its_client_is_known(fro
         assert front.asked_about == [(TELLS.remote, TELLS.local)]
         assert (record.remote, record.local, record.state) == (TELLS.remote, TELLS.local, ConnectionState.PRE_AUTH)
         front.workers.on_exited(1, 100, 0)
+
+    on_loop(dialogue())
+
+
+@pytest.mark.parametrize(("told", "relayed"), [(TELLS, True), (ClientAddress(CLIENT, HERE), False)])
+def test_a_balancer_s_own_connection_is_told_from_those_of_its_clients(
+    front: House, told: ClientAddress, relayed: bool
+) -> None:
+    async def dialogue() -> None:
+        record, worker = front.spawn(pid=100)
+        assert record.remote == CLIENT
+        worker.main.send(told)
+        await until(lambda: front.secmod.attached)
+        assert front.relayed is relayed
+        front.workers.on_exited(1, 100, 0)
+
+    on_loop(dialogue())
+
+
+def test_one_that_waits_for_its_header_is_ended_without_a_word(front: House) -> None:
+    async def dialogue() -> None:
+        record, _worker = front.spawn(pid=100)
+        end = asyncio.create_task(front.workers.end(record, ORDER))
+        await until(lambda: front.killed)
+        front.workers.on_exited(1, 100, -9)
+        await end
 
     on_loop(dialogue())
 
@@ -732,15 +760,23 @@ def test_a_worker_is_told_to_end_and_awaited(house: House) -> None:
     on_loop(dialogue())
 
 
-def test_a_worker_that_does_not_obey_is_killed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("in_tunnel", "level"), [(True, "WARNING"), (False, "INFO")])
+def test_a_worker_that_does_not_obey_is_killed(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, in_tunnel: bool, level: str
+) -> None:
+    """Of those in a handshake anybody can make thousands: they do not fill the log."""
     monkeypatch.setattr(workers_module, "GRACE", 0.01)
+    caplog.set_level("INFO")
 
     async def dialogue() -> None:
         record, _ = house.spawn(pid=100)
+        if in_tunnel:
+            house.tunnel(record)
         ending = asyncio.create_task(house.workers.end(record, ORDER))
         await until(lambda: house.killed)
         house.workers.on_exited(1, 100, -9)
         await ending
+        assert [record.levelname for record in caplog.records if "did not end" in record.message] == [level]
 
     on_loop(dialogue())
 

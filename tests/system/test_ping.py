@@ -56,3 +56,22 @@ def test_loopback_answers_and_nobody_else() -> None:
         assert heard == [True, False]
     finally:
         subprocess.run(["ip", "netns", "del", NAME], check=True, timeout=20)
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit", "throw"])
+def test_where_a_route_sends_nothing_nobody_is(kind: str) -> None:
+    """As administrators have it for a pool whose devices come and go."""
+    subprocess.run(["ip", "netns", "add", NAME], check=True, timeout=20)
+    try:
+        subprocess.run(["ip", "-n", NAME, "link", "set", "lo", "up"], check=True, timeout=20)
+        subprocess.run(["ip", "-n", NAME, "route", "add", kind, "192.0.2.0/24"], check=True, timeout=20)
+        heard: list[bool] = []
+
+        async def ask() -> None:
+            heard.append(await ping.answers("192.0.2.1", 10.0))
+
+        NetworkNamespace.open(NAME).run(lambda: on_loop(ask()))
+        assert heard == [False]
+    finally:
+        subprocess.run(["ip", "netns", "del", NAME], check=True, timeout=20)

@@ -64,6 +64,11 @@ def test_two_devices_are_two_lines() -> None:
     ]
 
 
+@pytest.mark.needs_root
+def test_where_there_are_no_records_nothing_is_wrong() -> None:
+    assert told("os.unlink('/run/utmp')", ALICE, "print(os.path.exists('/run/utmp'))").strip() == "False"
+
+
 def test_a_machine_whose_records_are_not_known_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(utmp, "_RECORD", None)
     with pytest.raises(SystemFailure, match=f"the records of {os.uname().machine} are not known"):
