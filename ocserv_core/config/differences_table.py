@@ -150,8 +150,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "chroot-dir": (
-        Rule("workers are locked in there, and paths stay what they are without it: socket-file is not relative to it"),
+        Rule(
+            "workers are locked in there, and paths stay what they are without it: socket-file is not relative to it, and"
+            " user-profile is sought in there first"
+        ),
     ),
+    "predictable-ips": (Rule("by another hash: a user's first address is another one than there", _on),),
     "server-drain-ms": (Rule("the end does not wait for longer than the last connection", _some),),
     "max-ban-score": (
         Rule("a ban is for hellos of DTLS too, and ends the address's connections without a tunnel", _some),

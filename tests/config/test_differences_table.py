@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "deviations.md"
 OPTIONS = SERVER.keys() | VHOST.keys()
 IN_TABLE = RULES.keys() | UNSET.keys() | UNCHECKED
 
-ELSEWHERE = {"socket-file": "chroot-dir"}
+ELSEWHERE = {"socket-file": "chroot-dir", "user-profile": "chroot-dir"}
 """Options that a row names beside the one of which the table has it."""
 
 
