@@ -151,8 +151,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "chroot-dir": (
         Rule(
-            "workers are locked in there, and paths stay what they are without it: socket-file is not relative to it, and"
-            " user-profile is sought in there first"
+            "workers are locked in there, and paths stay what they are without it: socket-file is not relative to it,"
+            " and user-profile is sought in there first"
         ),
     ),
     "predictable-ips": (Rule("by another hash: a user's first address is another one than there", _on),),
