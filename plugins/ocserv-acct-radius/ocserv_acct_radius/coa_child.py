@@ -126,7 +126,7 @@ class Child:
             raise Dropped("it is none of the clients that may ask")
         packet = coa_packets.verify(octets, secret)
         key = (client, packet.id, bytes(packet.authenticator))
-        if self._memory.seen(key, time.monotonic()):
+        if self._memory.seen(key, time.monotonic(), self._setup.window):
             if (again := self._memory.answer(key)) is not None:
                 self._send(again, address)
             return

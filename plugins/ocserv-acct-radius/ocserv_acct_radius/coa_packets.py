@@ -92,9 +92,10 @@ class Memory:
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[str, int, bytes], tuple[float, bytes | None]] = OrderedDict()
 
-    def seen(self, key: tuple[str, int, bytes], now: float) -> bool:
-        """Whether it was heard before; it is remembered from now on."""
-        self._forget(now)
+    def seen(self, key: tuple[str, int, bytes], now: float, window: int = 0) -> bool:
+        """Whether it was heard before; it is remembered from now on, for as long as its Event-Timestamp can be within
+        `window` seconds: from so long before the stamp until so long after it."""
+        self._forget(now, max(REMEMBERED, 2.0 * window))
         if key in self._answers:
             return True
         self._answers[key] = (now, None)
@@ -109,9 +110,9 @@ class Memory:
         if key in self._answers:
             self._answers[key] = (self._answers[key][0], octets)
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now: float, kept_for: float) -> None:
         while self._answers:
             when, _ = next(iter(self._answers.values()))
-            if now - when <= REMEMBERED and len(self._answers) < MAX_REMEMBERED:
+            if now - when <= kept_for and len(self._answers) < MAX_REMEMBERED:
                 return
             self._answers.popitem(last=False)

@@ -134,6 +134,15 @@ def test_an_answer_is_remembered_for_a_while() -> None:
     assert not memory.seen(key, 100.1 + REMEMBERED)
 
 
+def test_what_the_window_would_let_in_again_is_remembered() -> None:
+    """A stamp may lie a window ahead of our clock, and is good until it lies a window behind."""
+    memory = Memory()
+    key = ("192.0.2.9", 7, b"authenticator")
+    assert not memory.seen(key, 100.0, window=300)
+    assert memory.seen(key, 100.0 + 600.0, window=300)
+    assert not memory.seen(key, 100.1 + 600.0, window=300)
+
+
 def test_what_is_remembered_has_an_end() -> None:
     memory = Memory()
     for number in range(MAX_REMEMBERED + 1):
