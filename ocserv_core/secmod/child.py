@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import PeerLost, PeerViolation
+from ..errors import PeerLost, PeerViolation, SystemFailure
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Answer,
@@ -32,6 +32,7 @@ from ..ipc.permits import Gate, Permit
 from ..ipc.voices import Voice
 from ..plugin.backends import Ask, Denied, Prompt, Unavailable
 from ..plugin.calls import decode_result
+from ..system.process import TRACEABLE_VARIABLE, spawn_module
 
 _log = logging.getLogger(__name__)
 
@@ -164,6 +165,20 @@ class Child:
         CallFault: Permit(_on_outcome, _WORKING),
         LogLine: Permit(_on_log_line),
     }
+
+
+def spawn_for_secmod(module: str) -> tuple[socket.socket, int]:
+    """Start a process that secmod has beside it (a host, a signer): our end of its channel, and its pid. Raises
+    SystemFailure."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    traceable = {name: value for name, value in os.environ.items() if name == TRACEABLE_VARIABLE}
+    with theirs:
+        try:
+            child = spawn_module(module, {"secmod": theirs.fileno()}, environment=traceable)
+        except SystemFailure:
+            ours.close()
+            raise
+    return ours, child.pid
 
 
 def ended_by(status: int) -> str:

@@ -32,8 +32,7 @@ from ..ipc.voices import Voice
 from ..plugin.backends import Unavailable
 from ..plugin.manager import Plugin
 from ..system.children import end_child, kill
-from ..system.process import TRACEABLE_VARIABLE, spawn_module
-from .child import Child, ended_by
+from .child import Child, ended_by, spawn_for_secmod
 
 _log = logging.getLogger(__name__)
 
@@ -110,18 +109,14 @@ class HostProcess:
 
     def _start(self) -> tuple[AsyncChannel[FromHostToSecmod], int]:
         """Unavailable where the machine has no place for it."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        traceable = {name: value for name, value in os.environ.items() if name == TRACEABLE_VARIABLE}
-        with theirs:
-            try:
-                child = spawn_module(MODULE, {"secmod": theirs.fileno()}, environment=traceable)
-            except SystemFailure as error:
-                ours.close()
-                raise Unavailable(str(error)) from error
+        try:
+            ours, pid = spawn_for_secmod(MODULE)
+        except SystemFailure as error:
+            raise Unavailable(str(error)) from error
         channel = AsyncChannel[FromHostToSecmod](
             ours, FromHostToSecmod, trusted=False, on_message=self._on_message, on_end=self._on_channel_end
         )
-        return channel, child.pid
+        return channel, pid
 
     @property
     def ending(self) -> bool:

@@ -6,15 +6,13 @@ import asyncio
 import enum
 import itertools
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..errors import PeerLost, PeerViolation, SystemFailure
+from ..errors import PeerLost, PeerViolation
 from ..ipc.async_channel import AsyncChannel
 from ..ipc.messages import (
     Decrypt,
@@ -31,8 +29,7 @@ from ..ipc.messages import (
 from ..ipc.permits import Gate, Permit
 from ..ipc.voices import Voice
 from ..system.children import end_child, kill
-from ..system.process import TRACEABLE_VARIABLE, spawn_module
-from .child import ended_by
+from .child import ended_by, spawn_for_secmod
 
 _log = logging.getLogger(__name__)
 
@@ -91,18 +88,11 @@ class SignerProcess:
         self._channel.send(load)
 
     def _start(self) -> tuple[AsyncChannel[FromSignerToSecmod], int]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        traceable = {name: value for name, value in os.environ.items() if name == TRACEABLE_VARIABLE}
-        with theirs:
-            try:
-                child = spawn_module(MODULE, {"secmod": theirs.fileno()}, environment=traceable)
-            except SystemFailure:
-                ours.close()
-                raise
+        ours, pid = spawn_for_secmod(MODULE)
         channel = AsyncChannel[FromSignerToSecmod](
             ours, FromSignerToSecmod, trusted=False, on_message=self._on_message, on_end=self._on_channel_end
         )
-        return channel, child.pid
+        return channel, pid
 
     @property
     def ready(self) -> bool:

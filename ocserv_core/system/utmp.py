@@ -46,13 +46,9 @@ def _record_of(machine: str) -> type[ctypes.Structure] | None:
     return Record
 
 
-def size_of(record: type[ctypes.Structure]) -> int:
-    """Bytes of a record."""
-    return ctypes.sizeof(record)
-
-
 _RECORD = _record_of(platform.machine())
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.pututxline.restype = ctypes.c_void_p
 
 
 def write_login(line: str, pid: int, user: str, host: str, now: float) -> None:
@@ -94,7 +90,6 @@ def _write(kind: int, line: str, pid: int, user: str, host: str, now: float) -> 
 
 @contextlib.contextmanager
 def _table() -> Iterator[None]:
-    _libc.pututxline.restype = ctypes.c_void_p
     _libc.setutxent()
     try:
         yield
